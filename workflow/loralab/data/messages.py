@@ -1,0 +1,188 @@
+"""Reading labelled messages: TSV, CSV or JSONL, checked row by row.
+
+A message is a row of a table with the columns `id` (0-based line of the source file on which it
+begins), `label` and `text`.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from loralab.errors import LoralabError, raise_all
+
+
+@dataclass(frozen=True)
+class MessageFormat:
+    """How a file of messages is written. `columns` is None where its first row names them."""
+
+    format: str
+    columns: list[str] | None
+    label_column: str
+    text_column: str
+    labels: list[str]
+    encoding: str
+    parser: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A record of the file: the 0-based line on which it begins, and its fields or its fault."""
+
+    line: int
+    fields: list[str]
+    fault: str | None = None
+
+
+def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
+    """Read every message of a file into the columns `id,label,text`.
+
+    With the parser `strict` nothing is dropped and nothing is guessed. The parser `lab` reads as
+    the lab did, with pandas' default quoting: a message that begins with an unbalanced quote
+    swallows the lines after it.
+
+    Raises LoralabError listing every problem with its (1-based) line: undecodable bytes, rows with
+    too few or too many fields, empty texts, labels that are not among those declared.
+    """
+    text = _decode(path, layout.encoding)
+    if layout.parser == "lab":
+        table = _read_as_the_lab(text, layout)
+    else:
+        table = _read_strictly(text, layout, path)
+    _check(table, layout, path)
+    return table
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV of the project's own, texts as they are (an `NA` stays the text NA)."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"label": str, "text": str})
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, the same bytes on every system."""
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _decode(path: Path, encoding: str) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise LoralabError(
+            f"{path} line {line}: byte {raw[error.start]:#04x} is not {encoding}; "
+            "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
+        ) from None
+    except LookupError:
+        raise LoralabError(f"data.encoding {encoding!r} is no encoding that Python has") from None
+
+
+def _read_strictly(text: str, layout: MessageFormat, path: Path) -> pd.DataFrame:
+    readers = {"tsv": _tsv_rows, "csv": _csv_rows, "jsonl": _jsonl_rows}
+    rows = list(readers[layout.format](text, layout))
+    columns = _columns(rows, layout, path)
+    if layout.columns is None and layout.format != "jsonl":
+        rows = rows[1:]
+    raise_all(_faults(rows, len(columns)), f"{path}")
+    label, place = columns.index(layout.label_column), columns.index(layout.text_column)
+    records = [(row.line, row.fields[label], row.fields[place]) for row in rows]
+    return pd.DataFrame(records, columns=["id", "label", "text"])
+
+
+def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
+    if not rows:
+        raise LoralabError(f"{path} is empty; expected messages")
+    if layout.format == "jsonl":
+        return [layout.label_column, layout.text_column]
+    columns = layout.columns or rows[0].fields
+    wanted = (("label_column", layout.label_column), ("text_column", layout.text_column))
+    raise_all(
+        [f"data.{key} {name!r} is not among them" for key, name in wanted if name not in columns],
+        f"{path} has the columns {', '.join(columns)}",
+    )
+    return columns
+
+
+def _tsv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
+    """One line, one message; a quote is a character like any other."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines):
+        yield _Row(number, line.removesuffix("\r").split("\t"))
+
+
+def _csv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
+    """RFC 4180: a quoted field may hold commas, quotes and line breaks."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 0
+    try:
+        for fields in reader:
+            yield _Row(line, fields)
+            line = reader.line_num
+    except csv.Error as error:
+        yield _Row(line, [], f"{error}; what follows could not be read")
+
+
+def _jsonl_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
+    for row in _tsv_rows(text, layout):
+        # A tab inside a JSON text is written \t, so joining restores the line.
+        yield _json_row(row.line, "\t".join(row.fields), layout)
+
+
+def _json_row(line: int, text: str, layout: MessageFormat) -> _Row:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return _Row(line, [], f"no JSON object ({error})")
+    if not isinstance(record, dict):
+        return _Row(line, [], "no JSON object")
+    wanted = [layout.label_column, layout.text_column]
+    missing = [key for key in wanted if key not in record]
+    if missing:
+        return _Row(line, [], f"no key {' and no key '.join(map(repr, missing))}")
+    label, body = (record[key] for key in wanted)
+    if not isinstance(body, str) or isinstance(label, (dict, list, float)) or label is None:
+        return _Row(line, [], "the text must be a string, the label a string or a whole number")
+    return _Row(line, [str(label), body])
+
+
+def _faults(rows: list[_Row], width: int) -> list[str]:
+    problems = []
+    for row in rows:
+        if row.fault:
+            problems.append(f"line {row.line + 1}: {row.fault}")
+        elif row.fields in ([], [""]):
+            problems.append(f"line {row.line + 1} is blank")
+        elif len(row.fields) != width:
+            problems.append(f"line {row.line + 1} has {len(row.fields)} fields, expected {width}")
+    return problems
+
+
+def _read_as_the_lab(text: str, layout: MessageFormat) -> pd.DataFrame:
+    """pandas.read_csv with default quoting; a message's line is counted from those before it."""
+    table = pd.read_csv(io.StringIO(text), sep="\t", header=None, names=layout.columns)
+    table = table[[layout.label_column, layout.text_column]].fillna("").astype(str)
+    table.columns = ["label", "text"]
+    # A quoted field that swallowed lines holds their line breaks.
+    lines = 1 + table["text"].str.count("\n") + table["label"].str.count("\n")
+    table.insert(0, "id", lines.cumsum() - lines)
+    return table
+
+
+def _check(table: pd.DataFrame, layout: MessageFormat, path: Path) -> None:
+    """Labels and texts, all problems at once."""
+    expected = f"expected one of {', '.join(layout.labels)} (data.labels)"
+    problems = []
+    for row in table.itertuples():
+        if row.label not in layout.labels:
+            problems.append(f"line {row.id + 1}: unknown label {row.label!r}, {expected}")
+        if not row.text.strip():
+            problems.append(f"line {row.id + 1}: the text is empty")
+    raise_all(problems, f"{path}")
+    absent = [label for label in layout.labels if label not in set(table["label"])]
+    raise_all([f"no message has the label {label!r}" for label in absent], f"{path}")

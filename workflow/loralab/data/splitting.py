@@ -1,0 +1,97 @@
+"""Balancing the classes and splitting messages into train, validation and test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from loralab.errors import LoralabError, raise_all
+from loralab.randomness import stream_seed
+
+LAB_TRAIN_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The messages kept after balancing, and the table of each split, by name."""
+
+    balanced: int
+    tables: dict[str, pd.DataFrame]
+
+
+def split_by_class(
+    messages: pd.DataFrame,
+    labels: list[str],
+    fractions: dict[str, float],
+    seed: int,
+    undersample: bool,
+) -> Splits:
+    """Split every class by the same fractions, at random, after balancing if wanted.
+
+    Rows keep the order of the source file. Raises LoralabError where a class has too few messages
+    to put at least one in each split with a fraction above 0.
+    """
+    if undersample:
+        messages = _undersample(messages, labels, seed)
+    names = [name for name, fraction in fractions.items() if fraction > 0]
+    shares = np.array([fractions[name] for name in names])
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    generator = np.random.default_rng(stream_seed(seed, "split/assign"))
+    for label in labels:
+        rows = generator.permutation(np.flatnonzero(messages["label"] == label))
+        counts = _apportion(len(rows), shares)
+        _check_enough(label, len(rows), dict(zip(names, counts, strict=True)))
+        for name, part in zip(names, np.split(rows, np.cumsum(counts)[:-1]), strict=True):
+            parts[name].append(part)
+    tables = {name: messages.iloc[np.sort(np.concatenate(part))] for name, part in parts.items()}
+    return Splits(len(messages), {name: t.reset_index(drop=True) for name, t in tables.items()})
+
+
+def _undersample(messages: pd.DataFrame, labels: list[str], seed: int) -> pd.DataFrame:
+    """As many messages of every class as the smallest has, chosen at random."""
+    generator = np.random.default_rng(stream_seed(seed, "split/balance"))
+    smallest = min((messages["label"] == label).sum() for label in labels)
+    kept = [
+        generator.permutation(np.flatnonzero(messages["label"] == label))[:smallest]
+        for label in labels
+    ]
+    return messages.iloc[np.sort(np.concatenate(kept))]
+
+
+def _apportion(total: int, shares: np.ndarray) -> np.ndarray:
+    """Whole numbers that add up to `total`, by the method of largest remainders."""
+    exact = total * shares
+    counts = np.floor(exact + 1e-9).astype(int)
+    by_remainder = np.argsort(counts - exact, kind="stable")
+    counts[by_remainder[: total - counts.sum()]] += 1
+    return counts
+
+
+def _check_enough(label: str, found: int, counts: dict[str, int]) -> None:
+    raise_all(
+        [f"none is left for {name}" for name, count in counts.items() if count == 0],
+        f"class {label!r} has {found} messages, too few to split {len(counts)} ways "
+        "(add messages, change split.fractions, or set split.balance to none)",
+    )
+
+
+def split_as_the_lab(messages: pd.DataFrame, labels: list[str], seed: int) -> Splits:
+    """The lab's pandas steps, to the same messages in the same order.
+
+    All of the second label (spam) and as many of the first (ham), sampled; concatenated, shuffled
+    and cut at four fifths. Raises LoralabError where there are fewer of the first than the second.
+    """
+    common, rare = (messages[messages["label"] == label] for label in labels)
+    if len(common) < len(rare):
+        raise LoralabError(
+            f"split.protocol lab keeps all {len(rare)} of {labels[1]!r} and samples as many of "
+            f"{labels[0]!r}, of which there are only {len(common)}; swap data.labels"
+        )
+    sampled = common.sample(len(rare), random_state=seed)
+    balanced = pd.concat([rare, sampled]).reset_index(drop=True)
+    shuffled = balanced.sample(frac=1, random_state=seed).reset_index(drop=True)
+    cut = int(LAB_TRAIN_SHARE * len(shuffled))
+    if cut == 0:
+        raise LoralabError(f"{len(shuffled)} messages are too few for split.protocol lab")
+    test = shuffled[cut:].reset_index(drop=True)
+    return Splits(len(shuffled), {"train": shuffled[:cut], "test": test})

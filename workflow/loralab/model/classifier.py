@@ -1,0 +1,28 @@
+"""From a base model to the classifier that is trained: adapters, then the head."""
+
+import torch
+
+from loralab.config import Lora
+from loralab.model.gpt2 import GPT2, replace_head
+from loralab.model.lora import PlannedAdapter, inject, plan_adapters
+from loralab.randomness import stream_seed
+
+
+def generator(seed: int, stream: str) -> torch.Generator:
+    """A generator on the CPU for one named stream of the experiment's seed."""
+    return torch.Generator().manual_seed(stream_seed(seed, stream))
+
+
+def add_adapters(model: GPT2, lora: Lora, seed: int) -> list[PlannedAdapter]:
+    """Plan and inject; return the plan. With two injections the second goes around the first."""
+    plan = plan_adapters(model, lora.targets, lora.rank, lora.alpha)
+    inject(model, plan, lora.dropout, generator(seed, "model/adapters"))
+    if lora.injections == 2:
+        second = generator(seed, "model/adapters/second")
+        inject(model, plan, lora.dropout, second, nest=True)
+    return plan
+
+
+def add_head(model: GPT2, labels: int, bias: bool, seed: int) -> None:
+    """Replace the head by a new one onto the labels, drawn from its own stream."""
+    replace_head(model, labels, bias, generator(seed, "model/head"))

@@ -1,0 +1,41 @@
+"""Where tensors live and how many threads work on them."""
+
+import torch
+
+from loralab.errors import LoralabError
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use this many CPU threads, and only deterministic sums on them."""
+    torch.set_num_threads(threads)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that `training.device` names; `auto` takes cuda, else mps, else the CPU.
+
+    Raises LoralabError where the named one is not there.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in present.items() if there))
+    if not present[wanted]:
+        usable = ", ".join(name for name, there in present.items() if there)
+        raise LoralabError(
+            f"training.device is {wanted}, which PyTorch {torch.__version__} does not find on this "
+            f"machine; usable here: {usable} (or auto)"
+        )
+    return torch.device(wanted)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device as a report names it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def peak_device_memory(device: torch.device) -> int | None:
+    """Largest memory in bytes that tensors took on a CUDA device, None elsewhere."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -1,0 +1,219 @@
+"""What a result was made of: fingerprints, manifests, and outputs that appear whole or not at all.
+
+A stage's fingerprint is canonical JSON of three things: a hash of the code that it can reach inside
+this package, the settings that it reads, and the versions of the packages that this code imports.
+Snakemake compares it as one parameter, so that exactly what is stale reruns. Comments, docstrings
+and formatting do not enter the hash.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from loralab.errors import LoralabError
+
+PACKAGE = "loralab"
+PACKAGE_FOLDER = Path(__file__).parent
+MANIFEST = "manifest.json"
+# Packages that check or display and never compute a result: their version makes nothing stale.
+_NEUTRAL_PACKAGES = {"jsonschema", "PyYAML", "tqdm"}
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write readable JSON. Raises ValueError where a number is NaN or infinite."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file. Raises LoralabError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
+    except ValueError as error:
+        raise LoralabError(f"{path} is not JSON ({error}); delete it and run again") from None
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- fingerprints ---------------------------------------------------------------------------------
+
+
+def fingerprint(module: str, settings: dict) -> dict:
+    """What decides the outputs of the stage in `module` (a dotted name) run with `settings`."""
+    closure = import_closure(module)
+    return {
+        "code": _code_hash(closure),
+        "packages": package_versions(closure),
+        "settings": settings,
+        "stage": module.rpartition(".")[2],
+    }
+
+
+@cache
+def import_closure(module: str) -> tuple[str, ...]:
+    """`module` and every module of this package that it can import, sorted.
+
+    Imports are found by reading the syntax tree, inside functions too. Importing a package's
+    submodule runs the package's `__init__.py`; these are kept empty, so they are left out.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [imported for imported in _imports(name) if _is_own_module(imported)]
+    return tuple(sorted(found))
+
+
+@cache
+def _syntax_tree(module: str) -> ast.Module:
+    return ast.parse(_module_file(module).read_bytes())
+
+
+def _module_file(module: str) -> Path:
+    return PACKAGE_FOLDER.joinpath(*module.split(".")[1:]).with_suffix(".py")
+
+
+def _is_own_module(name: str) -> bool:
+    return name.startswith(PACKAGE + ".") and _module_file(name).is_file()
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Every dotted name that `module` imports; `from a import b` counts as `a` and as `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(_syntax_tree(module)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise LoralabError(f"{module} line {node.lineno}: write the import out in full")
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(sorted(names))
+
+
+def _code_hash(closure: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for module in closure:
+        digest.update(module.encode() + b"\0" + _normalised_code(module).encode() + b"\0")
+    for path in _data_files(closure):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def _normalised_code(module: str) -> str:
+    """The module's syntax tree as text, without docstrings, comments and positions."""
+    tree = ast.parse(_module_file(module).read_bytes())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _data_files(closure: tuple[str, ...]) -> list[Path]:
+    """Files that are no Python but belong to the folders of these modules (templates, say)."""
+    folders = {_module_file(module).parent for module in closure} - {PACKAGE_FOLDER}
+    files = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+    return sorted(p for p in files if p.suffix != ".py" and "__pycache__" not in p.parts)
+
+
+def package_versions(closure: tuple[str, ...]) -> dict[str, str]:
+    """Installed version of every third-party package that the modules import, by its name."""
+    roots = {name.partition(".")[0] for module in closure for name in _imports(module)}
+    foreign = roots - {PACKAGE} - set(sys.stdlib_module_names)
+    distributions = _distributions()
+    names = {distributions[root][0] for root in foreign if root in distributions}
+    return {name: importlib.metadata.version(name) for name in sorted(names - _NEUTRAL_PACKAGES)}
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def check_loaded_modules(module: str) -> None:
+    """Raise where a module of this package was loaded that the fingerprint does not cover."""
+    loaded = {name for name in sys.modules if _is_own_module(name)}
+    missed = sorted(loaded - set(import_closure(module)))
+    if missed:
+        raise LoralabError(
+            f"{module} loaded {', '.join(missed)}, which its imports do not show: its results "
+            "would not rerun when that code changes; import it by a plain import statement"
+        )
+
+
+# --- outputs and manifests ------------------------------------------------------------------------
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[Path]:
+    """A folder to write in, whose files move into `folder` only if the block ends well.
+
+    The manifest moves last, and the one before is removed first: wherever this is interrupted,
+    outputs without a manifest that agrees show it. Files of an earlier manifest that are not
+    written again are removed.
+    """
+    workshop = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(workshop, ignore_errors=True)
+    workshop.mkdir(parents=True)
+    try:
+        yield workshop
+        _publish(workshop, folder)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _publish(workshop: Path, folder: Path) -> None:
+    written = sorted(path.relative_to(workshop) for path in workshop.rglob("*") if path.is_file())
+    written.sort(key=lambda relative: relative.name == MANIFEST)
+    _remove_earlier_outputs(folder)
+    for relative in written:
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(workshop / relative, target)
+
+
+def _remove_earlier_outputs(folder: Path) -> None:
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        outputs = read_json(manifest).get("outputs", {})
+        manifest.unlink()
+        for name in outputs:
+            target = folder / name
+            if target.resolve().is_relative_to(folder.resolve()):
+                target.unlink(missing_ok=True)
+
+
+def hash_files(paths: Iterable[Path], relative_to: Path) -> dict[str, dict]:
+    """SHA-256 and size of each file, by its path below `relative_to`."""
+    return {
+        Path(os.path.relpath(path, relative_to)).as_posix(): {
+            "sha256": sha256_file(path),
+            "bytes": path.stat().st_size,
+        }
+        for path in sorted(paths)
+    }

@@ -1,0 +1,50 @@
+"""Where every artifact lies. The only place, beside the rules, that knows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loralab.config import Config
+
+STAGES = (
+    *("download", "split", "tokenizer", "weights"),
+    *("inject", "gradcheck", "train", "evaluate", "report"),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one experiment, relative to the folder in which the pipeline runs."""
+
+    config: Config
+    results: Path = Path("results")
+    resources: Path = Path("resources")
+
+    @property
+    def run(self) -> Path:
+        """The experiment's own folder."""
+        return self.results / self.config.experiment
+
+    @property
+    def dataset(self) -> Path:
+        return self.resources / "data" / self.config.data.dataset
+
+    @property
+    def messages(self) -> Path:
+        """The messages as they came, byte for byte, in their own format."""
+        return self.dataset / f"messages.{self.config.data.format}"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.resources / "tokenizer" / self.config.tokenizer.name
+
+    @property
+    def base(self) -> Path:
+        return self.resources / "base" / self.config.base.name
+
+    def folder(self, stage: str) -> Path:
+        """The folder in which a stage writes its outputs and its manifest."""
+        shared = {"download": "dataset", "tokenizer": "tokenizer", "weights": "base"}
+        if stage in shared:
+            return getattr(self, shared[stage])
+        own = {"evaluate": "evaluation", "report": "."}
+        return self.run / own.get(stage, stage)

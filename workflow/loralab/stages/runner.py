@@ -1,0 +1,223 @@
+"""What every stage has in common: its command line, its manifest, its errors.
+
+A stage reads files, calls the library and writes files. Its outputs appear together when it ends
+well, with a manifest that says what they were made of; when it fails, nothing appears.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loralab.config import (
+    Config,
+    build,
+    load_mapping,
+    merge,
+    runtime_settings,
+    stage_settings,
+    validate,
+)
+from loralab.errors import LoralabError
+from loralab.provenance import (
+    MANIFEST,
+    canonical_json,
+    check_loaded_modules,
+    fingerprint,
+    hash_files,
+    whole_or_nothing,
+    write_json,
+)
+from loralab.stages.layout import Layout
+
+log = logging.getLogger("loralab")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a stage: its settings, where its inputs lie, and the folder it writes in."""
+
+    config: Config
+    layout: Layout
+    folder: Path
+    threads: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the runner sees it. `outputs` are names in its folder that it always writes."""
+
+    name: str
+    summary: str
+    inputs: Callable[[Layout], list[Path]]
+    outputs: tuple[str, ...]
+    run: Callable[[Job], None]
+
+    @property
+    def module(self) -> str:
+        return f"loralab.stages.{self.name}"
+
+
+def main(stage: Stage, arguments: list[str] | None = None) -> None:
+    """Run `stage` from the command line and end the process with its exit status."""
+    options = _parse(stage, arguments)
+    _start_logging(options.log)
+    sys.exit(_guarded(stage, options))
+
+
+def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {stage.module}",
+        description=stage.summary,
+        epilog=f"Writes {', '.join(stage.outputs)} and {MANIFEST}.",
+    )
+    settings = parser.add_mutually_exclusive_group(required=True)
+    settings.add_argument(
+        "--config",
+        action="append",
+        metavar="SOURCE",
+        help="a YAML file or an inline mapping such as '{training: {epochs: 2}}'; "
+        "repeat it, later over earlier, beginning with config.yaml",
+    )
+    settings.add_argument(
+        "--fingerprint",
+        metavar="JSON",
+        help="what the pipeline planned this job with: settings, code and packages; "
+        "the stage refuses to run where the code or the packages have changed since",
+    )
+    parser.add_argument(
+        "--runtime", metavar="JSON", default="{}", help="settings that make nothing stale"
+    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads to use")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write progress here as lines")
+    return parser.parse_args(arguments)
+
+
+def _start_logging(file: Path | None) -> None:
+    """Lines go to the log file; a person without one reads them on the terminal."""
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file, mode="w", encoding="utf-8") if file else None
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[handler] if handler else None,
+        force=True,
+    )
+
+
+def _guarded(stage: Stage, options: argparse.Namespace) -> int:
+    """Run the stage; whatever goes wrong becomes one clear line and an exit status."""
+    try:
+        _execute(stage, options)
+        return 0
+    except LoralabError as error:
+        return _complain(stage, str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(stage, f"{place}{error.strerror or error}")
+    except KeyboardInterrupt:
+        _complain(stage, "interrupted; nothing half-written is left")
+        return 130
+    except Exception as error:  # a defect of loralab: the log keeps the traceback
+        log.error("%s", traceback.format_exc())
+        where = options.log or "above"
+        reason = f"{type(error).__name__}: {error}"
+        return _complain(stage, f"internal error ({reason}); the traceback is in the log: {where}")
+
+
+def _complain(stage: Stage, message: str) -> int:
+    if any(isinstance(h, logging.FileHandler) for h in logging.getLogger().handlers):
+        log.error("error: %s", message)
+    print(f"loralab {stage.name}: error: {message}", file=sys.stderr)
+    return 1
+
+
+def _execute(stage: Stage, options: argparse.Namespace) -> None:
+    started = time.time()
+    made_of, runtime = _settings(stage, options)
+    config = build(merge(made_of["settings"], runtime))
+    layout = Layout(config)
+    inputs = _existing(stage.inputs(layout))
+    target = layout.folder(stage.name)
+    with whole_or_nothing(target) as folder:
+        stage.run(Job(config, layout, folder, options.threads))
+        check_loaded_modules(stage.module)
+        _check_outputs(stage, folder)
+        manifest = {
+            "stage": stage.name,
+            "fingerprint": made_of,
+            "inputs": hash_files(inputs, relative_to=target),
+            "outputs": hash_files((p for p in folder.rglob("*") if p.is_file()), folder),
+            "seconds": round(time.time() - started, 3),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "machine": _machine(options.threads),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        write_json(folder / MANIFEST, manifest)
+    log.info("%s done in %.1f s", stage.name, time.time() - started)
+
+
+def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
+    """The stage's fingerprint, its settings within, and the settings that make nothing stale."""
+    if options.config:
+        mapping = load_mapping(options.config)
+        validate(mapping)
+        made_of = fingerprint(stage.module, stage_settings(mapping, stage.name))
+        return made_of, runtime_settings(mapping)
+    planned = json.loads(options.fingerprint)
+    made_of = fingerprint(stage.module, planned["settings"])
+    if canonical_json(made_of) != canonical_json(planned):
+        raise LoralabError(
+            "the code or the installed packages changed after this job was planned; "
+            "run snakemake again"
+        )
+    return made_of, json.loads(options.runtime)
+
+
+def _existing(paths: list[Path]) -> list[Path]:
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise LoralabError(f"missing input: {', '.join(missing)}; run the stages before this one")
+    return paths
+
+
+def _check_outputs(stage: Stage, folder: Path) -> None:
+    missing = [name for name in stage.outputs if not (folder / name).is_file()]
+    if missing:
+        raise LoralabError(f"the stage ended without writing {', '.join(missing)}")
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _machine(threads: int) -> dict:
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name as Linux tells it, else as the platform does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"

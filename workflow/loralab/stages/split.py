@@ -1,0 +1,76 @@
+"""Stage `split`: read the messages, balance the classes, split, and measure leakage."""
+
+import pandas as pd
+
+from loralab.data.leakage import leakage
+from loralab.data.messages import MessageFormat, read_messages, write_table
+from loralab.data.splitting import Splits, split_as_the_lab, split_by_class
+from loralab.provenance import write_json
+from loralab.reporting.figures import class_counts, message_lengths
+from loralab.stages.runner import Job, Stage, main
+
+SPLIT_NAMES = ("train", "validation", "test")
+
+
+def run(job: Job) -> None:
+    """Write the table of all messages, one of each split, `split.json` and two figures."""
+    data, folder = job.config.data, job.folder
+    layout = MessageFormat(
+        format=data.format,
+        columns=data.columns,
+        label_column=data.label_column,
+        text_column=data.text_column,
+        labels=data.labels,
+        encoding=data.encoding,
+        parser=data.parser,
+    )
+    messages = read_messages(job.layout.messages, layout)
+    splits = _split(job, messages)
+    write_table(messages, folder / "messages.csv")
+    for name in SPLIT_NAMES:
+        write_table(splits.tables.get(name, messages[:0]), folder / f"{name}.csv")
+    write_json(folder / "split.json", _summary(job, messages, splits))
+    message_lengths(folder / "messages.csv", output=folder / "lengths.png")
+    class_counts(folder / "split.json", output=folder / "classes.png")
+
+
+def _split(job: Job, messages: pd.DataFrame) -> Splits:
+    split, labels, seed = job.config.split, job.config.data.labels, job.config.seed
+    if split.protocol == "lab":
+        return split_as_the_lab(messages, labels, seed)
+    fractions = {name: getattr(split.fractions, name) for name in SPLIT_NAMES}
+    undersample = split.balance == "undersample"
+    return split_by_class(messages, labels, fractions, seed, undersample)
+
+
+def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
+    labels = job.config.data.labels
+    tables = splits.tables
+    return {
+        "messages": len(messages),
+        "classes": _counts(messages, labels),
+        "balanced": splits.balanced,
+        "splits": {name: {"n": len(t), **_counts(t, labels)} for name, t in tables.items()},
+        "protocol": job.config.split.protocol,
+        "seed": job.config.seed,
+        "leakage": leakage(tables["train"]["text"], tables["test"]["text"]),
+    }
+
+
+def _counts(table: pd.DataFrame, labels: list[str]) -> dict[str, int]:
+    return {label: int((table["label"] == label).sum()) for label in labels}
+
+
+STAGE = Stage(
+    name="split",
+    summary="Read the messages, balance the classes, split them and measure leakage.",
+    inputs=lambda layout: [layout.messages, layout.dataset / "manifest.json"],
+    outputs=(
+        *("messages.csv", "train.csv", "validation.csv", "test.csv"),
+        *("split.json", "lengths.png", "classes.png"),
+    ),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)
