@@ -65,6 +65,7 @@ def plan_table(blocks: int = 4) -> pd.DataFrame:
 def parameter_summary() -> dict:
     before = {"trainable": 163_037_184, "total": 163_037_184}
     return {
+        "head_parameters": 1538,
         "language_model": {"trainable": 1_327_104, "total": 164_364_288, "before": before},
         "classifier": {"trainable": 1_328_642, "total": 125_768_450, "before": before},
     }
@@ -167,7 +168,7 @@ def baselines_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([renamed.assign(baseline=name) for name in names])
 
 
-# --- helpers --------------------------------------------------------------------------------
+# --- reading what was drawn ---------------------------------------------------------------
 
 
 def as_csv(table: pd.DataFrame, path: Path) -> Path:
@@ -351,6 +352,7 @@ def test_parameter_counts_print_what_trains_of_how_many_at_three_moments() -> No
     assert "163,037,184 trainable of 163,037,184 (100 %)" in said
     assert "1,327,104 trainable of 164,364,288 (0.81 %)" in said
     assert "1,328,642 trainable of 125,768,450 (1.06 %)" in said
+    assert "the classification head has 1,538" in said
 
 
 def test_parameter_counts_stack_the_modules_of_each_block() -> None:

@@ -152,7 +152,9 @@ def _check_fits(model: GPT2, plan: list[PlannedAdapter], path: Path) -> None:
             problems.append(f"{entry.module} is adapted, which the base model lacks")
         elif (layer.in_features, layer.out_features) != wanted:
             has = f"{layer.in_features} to {layer.out_features}"
-            problems.append(f"{entry.module} is {wanted[0]} to {wanted[1]}, in the base model {has}")
+            problems.append(
+                f"{entry.module} is {wanted[0]} to {wanted[1]}, in the base model {has}"
+            )
     raise_all(problems, f"{path} was made for another base model")
 
 

@@ -133,9 +133,7 @@ def read_base_shape(folder: Path) -> GPT2Shape:
     return GPT2Shape(*(config[key] for key in keys))
 
 
-def load_base(
-    folder: Path, dropout: float = 0.0, dtype: torch.dtype = torch.float32
-) -> GPT2:
+def load_base(folder: Path, dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> GPT2:
     """Read a base model, its weights in `dtype`. Raises LoralabError where the file is unfit."""
     path = folder / WEIGHTS_FILE
     with torch.device("meta"):

@@ -16,7 +16,7 @@ from PIL import Image
 
 WIDTH_INCHES = 8.3
 DOTS_PER_INCH = 130
-PALETTE_SIZE = 128
+PALETTE_SIZE = 256
 
 # Okabe and Ito's palette, distinguishable with every common form of colour blindness.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -80,7 +80,7 @@ def save(figure: Figure, output: Path) -> None:
     with style.context(["default", STYLE]):
         figure.canvas.draw()
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-    palette = pixels.quantize(PALETTE_SIZE, dither=Image.Dither.NONE)
+    palette = pixels.quantize(PALETTE_SIZE, kmeans=1, dither=Image.Dither.NONE)
     palette.save(output, format="PNG", optimize=True)
 
 
@@ -105,6 +105,8 @@ def class_name(label: object, longest: int = 16) -> str:
     """The label as it can be printed: short, on one line, only glyphs the font has."""
     known = _known_characters()
     letters = " ".join(str(label).split())
+    if letters.startswith("_"):
+        letters = f" {letters}"  # matplotlib leaves a name with a leading underscore out of legends
     text = "".join(letter if ord(letter) in known else "\N{WHITE SQUARE}" for letter in letters)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 

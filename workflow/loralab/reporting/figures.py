@@ -77,7 +77,7 @@ def _read_text_table(path: Path) -> pd.DataFrame:
 def _read_predictions(path: Path) -> pd.DataFrame:
     table = _read_text_table(path)
     probabilities = _probabilities(table)
-    table[probabilities] = table[probabilities].apply(pd.to_numeric, errors="coerce")
+    table[probabilities] = table[probabilities].apply(pd.to_numeric, errors="coerce").astype(float)
     return table
 
 
@@ -266,7 +266,7 @@ def parameter_counts(plan_csv: Path, parameters_json: Path, output: Path) -> Non
     """Show how few parameters train, and where in the model the adapter's parameters are.
 
     Reads `plan.csv` (columns `module`, `parameters`, ...) and `parameters.json` (keys
-    `language_model` and `classifier`, each with `trainable` and `total`; `before`).
+    `language_model` and `classifier`, each with `trainable` and `total`; `head_parameters`).
     """
     save(draw_parameter_counts(pd.read_csv(plan_csv), _read_json(parameters_json)), output)
 
@@ -294,7 +294,9 @@ def _draw_trainable_shares(axes: Axes, parameters: Mapping) -> None:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     plain_axis(axes.xaxis, unit=1e6)
-    axes.set(title="Trainable and frozen parameters", xlabel="parameters (millions)")
+    axes.set_xlabel("parameters (millions)")
+    head = f"the classification head has {parameters['head_parameters']:,}"
+    heading(axes, "Trainable and frozen parameters", head)
     handles = [Patch(color=VERMILION, label="trainable"), Patch(color=PALE, label="frozen")]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
@@ -817,7 +819,7 @@ def _finish_precision_recall(axes: Axes, low: float, title: str) -> None:
     limits = (low - 0.02 * (1 - low), 1 + 0.02 * (1 - low))
     axes.set(title=title, xlabel="recall", ylabel="precision", xlim=limits, ylim=limits)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         percent_axis(axis)
 
 

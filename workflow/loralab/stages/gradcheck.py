@@ -1,0 +1,111 @@
+"""Stage `gradcheck`: see that gradients flow where they must and nowhere else, or fail."""
+
+import dataclasses
+
+import pandas as pd
+import torch
+from torch.nn import functional
+
+from loralab.data.messages import write_table
+from loralab.errors import raise_all
+from loralab.model.checkpoints import load_base
+from loralab.model.classifier import add_adapters, add_head, generator
+from loralab.model.devices import use_threads
+from loralab.model.gpt2 import GPT2
+from loralab.model.gradient_check import (
+    TensorGradient,
+    gradient_problems,
+    gradients,
+    step_problems,
+    summarise,
+)
+from loralab.model.lora import adapter_parameters
+from loralab.provenance import write_json
+from loralab.randomness import stream_seed
+from loralab.reporting.figures import gradient_flow
+from loralab.stages.runner import Job, Stage, main
+from loralab.training.pretraining import language_model_loss
+
+# The lab's batch: 2 × 256 random ids below 1000.
+BATCH, LENGTH, LARGEST_ID = 2, 256, 1000
+
+
+def run(job: Job) -> None:
+    """Write `gradients.csv`, `gradients.json` and the figure; raise where anything is wrong."""
+    use_threads(job.threads)
+    config = job.config
+    torch.manual_seed(stream_seed(config.seed, "gradcheck/dropout"))
+    model = load_base(job.layout.base, config.training.dropout)
+    add_adapters(model, config.lora, config.seed)
+    ids = _random_ids(model, config.seed)
+    model.train()
+    adapters = {name for name, _ in adapter_parameters(model)}
+    before_head = gradients(model, language_model_loss(model, ids))
+    problems = gradient_problems(model, before_head, adapters)
+
+    add_head(model, len(config.data.labels), config.head.bias, config.seed)
+    trainable = adapters | {f"head.{name}" for name, _ in model.head.named_parameters()}
+
+    def loss() -> torch.Tensor:
+        lengths = torch.full((BATCH,), ids.shape[1])
+        labels = torch.arange(BATCH) % len(config.data.labels)
+        return functional.cross_entropy(model.classify(ids, lengths), labels)
+
+    with_head = gradients(model, loss())
+    problems += gradient_problems(model, with_head, trainable)
+    optimizer = torch.optim.AdamW(
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        lr=config.training.learning_rate,
+        weight_decay=config.training.weight_decay,
+    )
+    unchanged, moved = step_problems(model, optimizer, loss, trainable)
+    _write(job, before_head, with_head, unchanged, problems + moved)
+
+
+def _random_ids(model: GPT2, seed: int) -> torch.Tensor:
+    shape = model.shape
+    size = (BATCH, min(LENGTH, shape.context))
+    largest = min(LARGEST_ID, shape.vocabulary)
+    return torch.randint(largest, size, generator=generator(seed, "gradcheck/ids"))
+
+
+def _write(
+    job: Job,
+    before_head: list[TensorGradient],
+    with_head: list[TensorGradient],
+    unchanged: bool,
+    problems: list[str],
+) -> None:
+    models = {"language_model": before_head, "classifier": with_head}
+    rows = [
+        {"model": name, **dataclasses.asdict(row)}
+        for name, found in models.items()
+        for row in found
+    ]
+    table = pd.DataFrame(rows)
+    # A frozen layer lies inside its adapter; the reader knows it by the layer's own name.
+    table["parameter"] = table["parameter"].str.replace(
+        r"\.base\.(weight|bias)$", r".\1", regex=True
+    )
+    write_table(table, job.folder / "gradients.csv")
+    summary = {name: summarise(found) for name, found in models.items()}
+    summary |= {"frozen_unchanged_after_step": unchanged, "passed": not problems}
+    write_json(job.folder / "gradients.json", summary | {"problems": problems})
+    raise_all(problems, "the gradient check failed")
+    gradient_flow(job.folder / "gradients.csv", output=job.folder / "gradients.png")
+
+
+STAGE = Stage(
+    name="gradcheck",
+    summary="Check on the experiment's own model that exactly the right tensors get gradients.",
+    inputs=lambda layout: [
+        layout.base / "model.safetensors",
+        layout.base / "manifest.json",
+        layout.run / "inject" / "plan.csv",
+    ],
+    outputs=("gradients.csv", "gradients.json", "gradients.png"),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)

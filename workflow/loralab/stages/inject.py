@@ -1,0 +1,74 @@
+"""Stage `inject`: plan the adapters, inject them, count, and hold the published counts to it."""
+
+import dataclasses
+
+import pandas as pd
+import torch
+
+from loralab.data.messages import write_table
+from loralab.model.checkpoints import load_base
+from loralab.model.classifier import add_adapters, add_head
+from loralab.model.lab_claims import lab_claims
+from loralab.model.lora import PlannedAdapter, count_parameters
+from loralab.provenance import read_json, write_json
+from loralab.reporting.figures import parameter_counts
+from loralab.stages.runner import Job, Stage, main
+
+REAL_DATASET_SHA256 = "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d"
+
+
+def run(job: Job) -> None:
+    """Write the plan, the structure before and after, the counts and the claims ledger."""
+    config, folder = job.config, job.folder
+    model = load_base(job.layout.base)
+    before = count_parameters(model)
+    (folder / "structure_before.txt").write_text(f"{model}\n", encoding="utf-8")
+    plan = add_adapters(model, config.lora, config.seed)
+    (folder / "structure_after.txt").write_text(f"{model}\n", encoding="utf-8")
+    language_model = count_parameters(model)
+    add_head(model, len(config.data.labels), config.head.bias, config.seed)
+    write_table(_plan_table(plan), folder / "plan.csv")
+    counts = {
+        "adapted_modules": len(plan) * config.lora.injections,
+        "adapter_parameters": language_model["trainable"],
+        "head_parameters": _head_parameters(model),
+        "language_model": {**language_model, "before": before},
+        "classifier": {**count_parameters(model), "before": before},
+    }
+    write_json(folder / "parameters.json", counts)
+    split = read_json(job.layout.run / "split" / "split.json")
+    source = read_json(job.layout.dataset / "source.json")
+    is_real = source["sha256"] == REAL_DATASET_SHA256
+    write_json(folder / "claims.json", lab_claims(split, is_real))
+    parameter_counts(
+        folder / "plan.csv", folder / "parameters.json", output=folder / "parameters.png"
+    )
+
+
+def _plan_table(plan: list[PlannedAdapter]) -> pd.DataFrame:
+    rows = [{**dataclasses.asdict(entry), "parameters": entry.parameters} for entry in plan]
+    return pd.DataFrame(rows)
+
+
+def _head_parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.head.parameters())
+
+
+STAGE = Stage(
+    name="inject",
+    summary="Plan and inject the adapters, count parameters, check the published counts.",
+    inputs=lambda layout: [
+        layout.base / "model.safetensors",
+        layout.base / "manifest.json",
+        layout.run / "split" / "split.json",
+        layout.dataset / "source.json",
+    ],
+    outputs=(
+        *("plan.csv", "parameters.json", "claims.json"),
+        *("structure_before.txt", "structure_after.txt", "parameters.png"),
+    ),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)

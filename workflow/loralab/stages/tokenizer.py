@@ -1,0 +1,61 @@
+"""Stage `tokenizer`: GPT-2's two files, fetched or copied, or a byte-level BPE trained here."""
+
+import shutil
+from pathlib import Path
+
+from loralab.config import Tokenizer
+from loralab.data.corpus import generate_unlabelled_text
+from loralab.errors import LoralabError
+from loralab.fetching import Pinned, check_sha256, fetch
+from loralab.model.tokenizer import (
+    MERGES_FILE,
+    VOCABULARY_FILE,
+    load_tokenizer,
+    train_bpe,
+    write_tokenizer,
+)
+from loralab.stages.runner import Job, Stage, main
+
+
+def run(job: Job) -> None:
+    """Write `vocab.bpe` and `encoder.json`, and see that tiktoken runs them."""
+    settings = job.config.tokenizer
+    if settings.source == "embedded":
+        texts = generate_unlabelled_text(settings.embedded.seed, settings.embedded.messages)
+        write_tokenizer(train_bpe(texts, settings.embedded.size), job.folder)
+    else:
+        _bring(settings, job.folder, job.config.mirror)
+    load_tokenizer(job.folder)
+
+
+def _bring(settings: Tokenizer, folder: Path, mirror: str | None) -> None:
+    for name, part in ((MERGES_FILE, "merges"), (VOCABULARY_FILE, "vocabulary")):
+        pinned = getattr(settings, part)
+        if settings.source == "url":
+            wanted = Pinned(tuple(pinned.urls), pinned.sha256, f"tokenizer.{part}")
+            fetch(wanted, folder / name, mirror)
+            continue
+        source = Path(settings.folder) / name
+        if not source.is_file():
+            raise LoralabError(f"{source} is missing; tokenizer.folder must hold {name}")
+        if pinned.sha256:
+            check_sha256(source, pinned.sha256, str(source))
+        shutil.copyfile(source, folder / name)
+
+
+def _inputs(layout) -> list[Path]:
+    settings = layout.config.tokenizer
+    names = (MERGES_FILE, VOCABULARY_FILE) if settings.source == "file" else ()
+    return [Path(settings.folder) / name for name in names]
+
+
+STAGE = Stage(
+    name="tokenizer",
+    summary="Fetch GPT-2's tokenizer files, or train a byte-level BPE on generated text.",
+    inputs=_inputs,
+    outputs=(MERGES_FILE, VOCABULARY_FILE),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)

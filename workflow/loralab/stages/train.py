@@ -1,0 +1,125 @@
+"""Stage `train`: fit adapters and head, and pass a gate before anything is written."""
+
+import pandas as pd
+import torch
+
+from loralab.data.messages import write_table
+from loralab.errors import raise_all
+from loralab.model.adapters import save_adapter
+from loralab.model.checkpoints import load_base
+from loralab.model.classifier import add_adapters, add_head
+from loralab.model.devices import choose_device, describe_device, peak_device_memory, use_threads
+from loralab.model.gpt2 import GPT2
+from loralab.model.lora import adapter_layers, frozen_hash
+from loralab.model.tokenizer import load_tokenizer
+from loralab.provenance import write_json
+from loralab.reporting.figures import training_curves
+from loralab.stages.encoding import PRECISIONS, check_sizes, read_labelled
+from loralab.stages.runner import Job, Stage, main, peak_memory_bytes
+from loralab.training.loop import LabelledTexts, TrainingRun, train_classifier
+
+HISTORY_COLUMNS = [
+    *("epoch", "step", "examples", "tokens", "loss"),
+    *("learning_rate", "gradient_norm", "seconds"),
+]
+
+
+def run(job: Job) -> None:
+    """Write the adapter, the history of every step, `training.json` and the curves."""
+    use_threads(job.threads)
+    config, settings = job.config, job.config.training
+    device = choose_device(settings.device)
+    tokenizer = load_tokenizer(job.layout.tokenizer)
+    model = load_base(job.layout.base, settings.dropout, PRECISIONS[settings.precision])
+    check_sizes(model, tokenizer, settings.max_length)
+    add_adapters(model, config.lora, config.seed)
+    add_head(model, len(config.data.labels), config.head.bias, config.seed)
+    model.to(device)
+    train, validation = (
+        read_labelled(
+            job.layout.run / "split" / f"{name}.csv",
+            tokenizer,
+            config.data.labels,
+            settings.max_length,
+        )[1]
+        for name in ("train", "validation")
+    )
+    before = frozen_hash(model)
+    fitted = train_classifier(model, train, validation, settings, config.seed)
+    _gate(model, before)
+    save_adapter(model, config.data.labels, config.base.name, job.folder / "adapter")
+    _write(job, fitted, device, _warnings(fitted, train))
+
+
+def _gate(model: GPT2, frozen_before: str) -> None:
+    """What must hold of a trained model whatever its accuracy."""
+    problems = [
+        f"{name}.lora_B did not move"
+        for name, layer in adapter_layers(model)
+        if not layer.lora_B.any()
+    ]
+    problems += [
+        f"{name} holds NaN or infinity"
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not parameter.isfinite().all()
+    ]
+    if frozen_hash(model) != frozen_before:
+        problems.append("a frozen weight changed")
+    raise_all(problems, "the trained model is not sound")
+
+
+def _warnings(fitted: TrainingRun, train: LabelledTexts) -> list[str]:
+    """What a reader must know and that does not make the run invalid."""
+    labels = torch.from_numpy(train.labels)
+    majority = labels.bincount().max().item() / len(labels)
+    reached = fitted.epochs[(fitted.best_epoch or 1) - 1]["train_accuracy"]
+    if reached > majority:
+        return []
+    return [
+        f"The train accuracy of {reached:.1%} is no better than always answering the most "
+        f"frequent label ({majority:.1%}): this model has learnt nothing."
+    ]
+
+
+def _write(job: Job, fitted: TrainingRun, device: torch.device, warnings: list[str]) -> None:
+    folder, history = job.folder, fitted.history
+    write_table(pd.DataFrame(history)[HISTORY_COLUMNS], folder / "history.csv")
+    summary = {
+        "epochs": len(fitted.epochs),
+        "best_epoch": fitted.best_epoch,
+        "steps": len(history),
+        "seconds": round(fitted.seconds, 3),
+        "seconds_per_epoch": round(fitted.seconds / len(fitted.epochs), 3),
+        "tokens_per_second": round(sum(row["tokens"] for row in history) / fitted.seconds, 1),
+        "device": describe_device(device),
+        "precision": job.config.training.precision,
+        "peak_memory_bytes": peak_device_memory(device) or peak_memory_bytes(),
+        "epoch_metrics": fitted.epochs,
+        "resumed_from": None,
+        "warnings": warnings,
+    }
+    write_json(folder / "training.json", summary)
+    training_curves(folder / "history.csv", folder / "training.json", output=folder / "curves.png")
+
+
+STAGE = Stage(
+    name="train",
+    summary="Train adapters and head on the training messages.",
+    inputs=lambda layout: [
+        layout.run / "split" / "train.csv",
+        layout.run / "split" / "validation.csv",
+        layout.tokenizer / "vocab.bpe",
+        layout.tokenizer / "encoder.json",
+        layout.base / "model.safetensors",
+        layout.base / "manifest.json",
+        layout.run / "gradcheck" / "gradients.json",
+    ],
+    outputs=(
+        *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
+        *("history.csv", "training.json", "curves.png"),
+    ),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)

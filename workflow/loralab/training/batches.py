@@ -1,0 +1,74 @@
+"""Tokenised messages as one flat array, and the order in which an epoch visits them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loralab.randomness import stream_seed
+
+# Batches in a window that is sorted by length: wide enough that a batch hardly pads, narrow enough
+# that the order stays random.
+WINDOW = 16
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Texts as token ids, end to end: text i is `tokens[offsets[i]:offsets[i + 1]]`."""
+
+    tokens: np.ndarray  # (total,) int64
+    offsets: np.ndarray  # (n + 1,) int64
+
+    @classmethod
+    def from_lists(cls, encoded: list[list[int]]) -> "EncodedTexts":
+        lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
+        tokens = np.concatenate([np.array(ids, dtype=np.int64) for ids in encoded] or [[]])
+        return cls(tokens.astype(np.int64), np.concatenate([[0], np.cumsum(lengths)]))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text."""
+        return np.diff(self.offsets)
+
+
+def collate(
+    texts: EncodedTexts, rows: np.ndarray, padding_id: int, pad_to: int | None, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The texts in `rows` as ids (B, T), padded on the right, and their lengths (B,).
+
+    T is `pad_to`, or where that is None the length of the longest.
+    """
+    lengths = texts.lengths[rows]
+    ids = np.full((len(rows), pad_to or lengths.max()), padding_id, dtype=np.int64)
+    for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        start = texts.offsets[row]
+        ids[place, :length] = texts.tokens[start : start + length]
+    return torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device)
+
+
+def epoch_batches(
+    lengths: np.ndarray, batch_size: int, by_length: bool, drop_last: bool, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """The rows of each batch of an epoch: a pure function of the seed and the epoch.
+
+    With `by_length`, batches hold texts of like length and come in random order; without, rows are
+    merely shuffled, as in the lab. Every row appears once, but for a smaller last batch dropped.
+    """
+    generator = np.random.default_rng(stream_seed(seed, f"training/batches/{epoch}"))
+    order = generator.permutation(len(lengths))
+    if not by_length:
+        return _cut(order, batch_size, drop_last)
+    kept = order[: len(order) - len(order) % batch_size] if drop_last else order
+    windows = np.split(kept, range(WINDOW * batch_size, len(kept), WINDOW * batch_size))
+    ordered = [window[np.argsort(lengths[window], kind="stable")] for window in windows]
+    batches = [batch for window in ordered for batch in _cut(window, batch_size, False)]
+    return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def _cut(rows: np.ndarray, size: int, drop_last: bool) -> list[np.ndarray]:
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return batches[:-1] if drop_last and batches and len(batches[-1]) < size else batches
