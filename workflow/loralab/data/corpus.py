@@ -23,12 +23,12 @@ STOCK_ANSWER_SHARE = 0.088
 REPEATED_SPAM_SHARE = 0.08
 
 # These two shares set how hard the corpus is: they are the messages whose single words mislead.
-HARD_HAM_SHARE = 0.20
-HARD_SPAM_SHARE = 0.33
+HARD_HAM_SHARE = 0.15
+HARD_SPAM_SHARE = 0.26
 
 TWIN_SPAM_SHARE = 0.10
-MASKED_HAM_SHARE = 0.18
-SENTENCES_PER_HAM = (1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 5)
+MASKED_HAM_SHARE = 0.21
+SENTENCES_PER_HAM = (1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 6)
 
 
 def _alternatives(notation: dict[str, str]) -> dict[str, tuple[str, ...]]:
@@ -171,7 +171,7 @@ def _everyday_sentences(rng: random.Random) -> list[str]:
 
 def _greeted_and_closed(rng: random.Random, sentences: list[str]) -> list[str]:
     opener = f"{_sentence(rng, 'ham_opener')} " if _chance(rng, 0.25) else ""
-    closer = [_sentence(rng, "ham_closer")] if _chance(rng, 0.25) else []
+    closer = [_sentence(rng, "ham_closer")] if _chance(rng, 0.2) else []
     return [opener + sentences[0], *sentences[1:], *closer]
 
 
@@ -190,7 +190,7 @@ def _expanded(rng: random.Random, template: str) -> str:
 
 def _with_masked_numbers(text: str) -> str:
     """Mask numbers the way the collectors of the real ham did, for the sake of its authors."""
-    return re.sub("[0-9]+", "&lt;#&gt;", text)
+    return re.sub("[0-9]+([.:][0-9]+)?", "&lt;#&gt;", text)
 
 
 # Spelling and punctuation, shared by both labels so that neither gives a message away.

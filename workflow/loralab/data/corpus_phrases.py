@@ -1003,9 +1003,9 @@ GRAMMAR = {
     """,
     # Spam campaigns, by trade
     "spam_prize": """
-        {alarm} {prize_claim}! {claim_how}. {smallprint}
+        {alarm} {prize_claim}! {claim_how}. {smallprint} {smallprint}
         | {alarm} {prize_claim}. {claim_how}! {smallprint} {smallprint}
-        | {prize_claim}! {claim_how}. {smallprint}
+        | {prize_claim}! {claim_how}. {smallprint} {smallprint}
         | {alarm} Not a joke: {prize_claim}. {claim_how}. {smallprint}
         | {alarm} You have won a guaranteed {cash} prize! To collect ring {premium} today. Claim
             code {code}. {price}/min, 18+
@@ -1038,14 +1038,16 @@ GRAMMAR = {
             0{N}{N}{N} now. 18+ £1.50/min. Heartlane
     """,
     "spam_ringtone": """
-        {tonehook} Text {code} to {short} {and} get it in seconds. {smallprint} {tone_brand}
+        {tonehook} Text {code} to {short} {and} get it in seconds. {smallprint} {smallprint}
+            {tone_brand}
         | {tonehook} Reply TONE to {short}. First one free, then {price} each. {tone_brand}.
             {smallprint}
         | {tone_brand}: {tonehook} Order code {code} on {short} or at {site}. {smallprint}
         | New this week at {tone_brand}: {tonekind}, {tonekind} {and} {tonekind}. Txt {code} to
             {short}. {price} each, help {landline}
         | Get {K} {tonekind} for the price of one! Send MORE to {short}. {smallprint} {tone_brand}
-        | Ur phone sounds old! Swap it 4 {tonekind}. Txt {code} to {short} now. {smallprint}
+        | Ur phone sounds old! Swap it 4 {tonekind} or {tonekind}. Txt {code} to {short} now.
+            {smallprint} {smallprint}
     """,
     "tonehook": """
         The number one {tonekind} of the summer! | Make your mobile bark like a {animal}!
@@ -1192,9 +1194,10 @@ GRAMMAR = {
         | Order at {site} | Speak to our team on {landline} now. | Text PHONE to {short}
     """,
     "spam_chain": """
-        Horoscope: {starsign}, {staromen}. Hear more on {premium}, {price}/min
+        Horoscope: {starsign}, {staromen}. Hear more on {premium}, {price}/min. {smallprint}
+            {smallprint}
         | {starsign}! {staromen} this {weekday}. Text {starsign} to {short} for your full reading.
-            {price}/msg. {smallprint}
+            {price}/msg. {smallprint} {smallprint}
         | Psychic {name} has seen {reward} in your future. Call {premium} before the moon changes.
             {smallprint}
         | Slim for {month}! Lose {K} kilos in {K} weeks with herbal drops. Only {smallcash}. Order
@@ -1368,71 +1371,150 @@ GRAMMAR = {
     # Hard ham: honest messages that look like spam
     "hard_ham_newphone": "{stem_newphone} {newphone_ham}",
     "newphone_ham": """
-        Save it and tell {kin} please | See you at {place} {when} as planned
+        Save it and tell {kin} please
+        | See you at {place} {when} as planned
         | Ring me on it {when}, I want to hear your voice first
-        | Can you send me {name}'s number again? | Still on for {hobby} {when}?
-        | I'll bring your {item} {when} | The shop is fixing the old one, all photos gone
-        | Nothing urgent, just so you have it | Mum says dinner is at {clock}
-        | Don't worry, it was insured | I'll pay you back for {food} when I see you
+        | Can you send me {name}'s number again?
+        | Still on for {hobby} {when}?
+        | I'll bring your {item} {when}
+        | The shop is fixing the old one, all photos gone
+        | Nothing urgent, just so you have it
+        | Mum says dinner is at {clock}
+        | Don't worry, it was insured
+        | I'll pay you back for {food} when I see you
         | {name} bought it for me, so nice
+        | I need to pay {name} for the {item}, can you text me their number?
+        | Don't send money to the old one, some stranger has it now
+        | If anybody asks you for {amount} in my name it isn't me, ring me
+        | The bank has it already, so only you and {kin} are left
+        | Could you read me the code on the gate?
+        | I still owe you {amount}, I'll give it to {kin} {when}
+        | The card for {name} is on your desk, please sign it
     """,
     "hard_ham_email": "{stem_email} {email_ham}",
     "email_ham": """
-        It's in the folder you share with {name} | No need to reply, it's all paid
-        | The hotel gave it all back, your half is {amount} | I think I sent it to your old address
-        | {name} wants to talk about it at lunch | We can look at it together {when}
-        | Print it for {kin} please | I forgot to attach the picture of the {item}
-        | You were right, they did owe us {amount} | They say it takes {few} weeks, so just wait
+        It's in the folder you share with {name}
+        | No need to reply, it's all paid
+        | The hotel gave it all back, your half is {amount}
+        | I think I sent it to your old address
+        | {name} wants to talk about it at lunch
+        | We can look at it together {when}
+        | Print it for {kin} please
+        | I forgot to attach the picture of the {item}
+        | You were right, they did owe us {amount}
+        | They say it takes {few} weeks, so just wait
         | Call me when you're home and I'll explain
+        | Reply to all please, {name} needs to see your answer
+        | They need your full name for the {event}, as in your passport
+        | I typed your card number wrong, so it didn't go through and we pay at the desk
+        | If you get a text about it too, don't answer, that one isn't from us
+        | It closes tonight, so press send after {food}
+        | Just say yes so I can tell {name}
+        | The fee is {amount} but work is paying
     """,
     "hard_ham_account": "{stem_account} {account_ham}",
     "account_ham": """
         If you made it you don't need to do anything
-        | We will never ask you for your pin or your code | Thank you for telling us in the branch
+        | We will never ask you for your pin or your code
+        | Thank you for telling us in the branch
         | It will reach you in {few} working days
         | You can see it the next time you log in to your app
         | Your code is {N}{N}{N}{N}{N}{N}, don't share it with anyone, not even our staff
         | Not you? Use the number on the back of your card
-        | You asked for this message, change it in your settings | No action is needed
+        | You asked for this message, change it in your settings
+        | No action is needed
         | We'll write to you by post
+        | If you didn't ask for it, come in and bring your card
+        | Please don't reply, nobody reads this number
+        | A letter with your new pin follows by post, keep the two apart
+        | Nobody from here will ever send a driver for your card
+        | Your code for the till is {N}{N}{N}{N}, it ends in {few} minutes
+        | It was refused because the date on your card was wrong
+        | Move money in before {weekday} to avoid a fee
     """,
     "hard_ham_parcel": "{stem_parcel} {parcel_ham}",
     "parcel_ham": """
-        We left it with your neighbour at number {K}{N} | Nothing to pay, please show some id
+        We left it with your neighbour at number {K}{N}
+        | Nothing to pay, please show some id
         | It was in the porch behind the {item}, I took it in for you
         | We will bring it back {weekday} between {K} and {clock}
-        | Show this text and code {N}{N}{N}{N} at the counter | It's for {kin}, don't open it
+        | Show this text and code {N}{N}{N}{N} at the counter
+        | It's for {kin}, don't open it
         | I signed for it, come round {when}
         | We'll send you a new one free of charge, you can keep the broken one
-        | The driver will be with you at {clock} | Is it the {item} from {kin}?
+        | The driver will be with you at {clock}
+        | Is it the {item} from {kin}?
+        | It wouldn't fit, so the driver has your card in the box by the door
+        | You already paid for the postage, so just sign
+        | The code for the locker is {N}{N}{N}{N}, it opens till {weekday}
+        | Reply {K} if you want it left with {name}
+        | {name} paid the customs, give it back when you can
+        | Please have your card ready if you want to buy stamps too
+        | Your address was fine, the dog was not
     """,
     "hard_ham_firm": "{stem_firm} {firm_ham}",
     "firm_ham": """
-        Please come {many} minutes early | Reply C if you can't make it
-        | If you can't come tell the desk so somebody else can have it | We close at {clock} today
+        Please come {many} minutes early
+        | Reply C if you can't make it
+        | If you can't come tell the desk so somebody else can have it
+        | We close at {clock} today
         | It costs {amount} as agreed, card or cash
-        | Pick it up when it suits you, we're open till {clock} | Ask for {name} at the desk
-        | Please bring your {item} | Sorry, {name} is off with {ill} so it'll be {clock} instead
-        | See you then, {name} | Thank you for coming in {past_when}
+        | Pick it up when it suits you, we're open till {clock}
+        | Ask for {name} at the desk
+        | Please bring your {item}
+        | Sorry, {name} is off with {ill} so it'll be {clock} instead
+        | See you then, {name}
+        | Thank you for coming in {past_when}
         | You have until {month}, no hurry
+        | Reply YES to come, or NO and we'll give it to the next person
+        | Text us back if the {item} should be gift wrapped
+        | Bring the card you paid with if you want a refund
+        | We charge {amount} if you miss it without telling us
+        | No need to pay again, {name} did it {past_when}
+        | We have your date of birth wrong, please correct it at the desk
+        | This one is on us, because you waited so long {past_when}
     """,
     "hard_ham_prize": "{stem_prize} {prize_ham}",
     "prize_ham": """
-        I've got it here, come round {when} | {kin} nearly fell off the chair
-        | It's only {grocery} but you won | They gave it to {name} to bring to you
-        | Drinks on you {when} | We all clapped, where were you?
+        I've got it here, come round {when}
+        | {kin} nearly fell off the chair
+        | It's only {grocery} but you won
+        | They gave it to {name} to bring to you
+        | Drinks on you {when}
+        | We all clapped, where were you?
         | It's behind the bar at {place}, say {name} sent you
-        | I told them you'd want the {food} instead | Call me, I want to hear you cheer
-        | Half of it is mine, I bought the ticket | Shame you were {doing}
+        | I told them you'd want the {food} instead
+        | Call me, I want to hear you cheer
+        | Half of it is mine, I bought the ticket
+        | Shame you were {doing}
+        | You have to show your ticket and they pay it out in cash
+        | Text {name} your address, they post it for nothing
+        | They want your full name for the cup
+        | The judge says you can claim it till {weekday}
+        | I paid the tax on it with a biscuit
+        | Reply quick, {kin} wants to swap it for the {item}
+        | Free {drink} for a year, can you believe it?
     """,
     "hard_ham_cash": "{stem_cash} {cash_ham}",
     "cash_ham": """
-        I can bring it round {when} | You still owe me for the {item} so we're even
-        | Don't take a loan, I'll ask {kin} | I left {amount} in the {item} for you
-        | Pay me back when you can | It's yours, happy birthday | Just ask {kin}, they always help
+        I can bring it round {when}
+        | You still owe me for the {item} so we're even
+        | Don't take a loan, I'll ask {kin}
+        | I left {amount} in the {item} for you
+        | Pay me back when you can
+        | It's yours, happy birthday
+        | Just ask {kin}, they always help
         | I'll transfer it after work, same account as last time
-        | You paid for {town}, so this is my turn | Cash is fine, I'm at {place} till {clock}
+        | You paid for {town}, so this is my turn
+        | Cash is fine, I'm at {place} till {clock}
         | No more until you pay me for {food}
+        | I need your account number again, I deleted it
+        | Text me the sum and I'll bring it in an envelope
+        | Everyone at work put something in, no strings
+        | Say yes, you can't sleep in the car
+        | Don't sign with that lender, he takes double
+        | My bank says yes, so we can buy the flat together
+        | {name} knows a man at the bank, honest one, goes through the papers with you
     """,
     "hard_ham_job": "{stem_job} {job_ham}",
     "job_ham": """
@@ -1445,32 +1527,75 @@ GRAMMAR = {
         | Can you start on {weekday}? Same rota as before
         | We'll write by post before the end of {month}
         | {name} is leaving so ask the manager {when}
+        | Please send a photo of your passport when you come in, we have to check it
+        | We pay {amount} a day and lunch, and it's hard work
+        | The training is free and you keep the uniform
+        | You don't need skills for it, only boots
+        | Reply yes if you can do {weekday}s too
+        | Your bank details go to {name} in wages on your first day
+        | They pay {amount} less than the old place but I'm home for dinner
     """,
     "hard_ham_lonely": "{stem_lonely} {lonely_ham}",
     "lonely_ham": """
-        Let's get {food} with {name} like we used to | You left your {item} here by the way
-        | Fancy {drink} after {hobby}? | Kids are at {kin}'s so we have the house
-        | That {item} suits you, it's {adj} | Come home soon | Mum still has it on the fridge
-        | You were {doing} behind {name} | Shall I book the table for {clock}?
-        | I told {kin} about us | The new flat is {adj}, come for {food}
+        Let's get {food} with {name} like we used to
+        | You left your {item} here by the way
+        | Fancy {drink} after {hobby}?
+        | Kids are at {kin}'s so we have the house
+        | That {item} suits you, it's {adj}
+        | Come home soon
+        | Mum still has it on the fridge
+        | You were {doing} behind {name}
+        | Shall I book the table for {clock}?
+        | I told {kin} about us
+        | The new flat is {adj}, come for {food}
         | Did you get home ok after the {event}?
+        | Send me more pictures of the {animal}
+        | You don't know how much I needed that {event}
+        | I'm working abroad till {month}, then I'm all yours
+        | Who is the widow next to {name}?
+        | My visa came, so I'm really coming {when}
+        | Write back when {hobby} is over
+        | Where do you live now? {kin} wants to send you a card
     """,
     "hard_ham_wrong": "{stem_wrong} {wrong_ham}",
     "wrong_ham": """
-        {name} said you had {ill} | I've been at the {colour} door since {clock} | I was {doing}
-        | Bring {grocery} if you can | Sorry, wrong person, ignore me
-        | Coach wants everybody there by {clock} | Tell {kin} I said hello
-        | It goes with the {item} you gave us | I'll try you again {when}
+        {name} said you had {ill}
+        | I've been at the {colour} door since {clock}
+        | I was {doing}
+        | Bring {grocery} if you can
+        | Sorry, wrong person, ignore me
+        | Coach wants everybody there by {clock}
+        | Tell {kin} I said hello
+        | It goes with the {item} you gave us
+        | I'll try you again {when}
         | Free parking behind {place} after {clock}
+        | I don't know who you are but this number is on my list for {hobby}
+        | Send me a picture of it, {name} wants one too
+        | Who is this by the way? Your name isn't in my phone
+        | My own firm can do it, I'll ask the {job}
+        | Text me where you live and I'll bring the {item}
+        | We're friends of {name}, we met at the {event}
     """,
     "hard_ham_savings": "{stem_savings} {savings_ham}",
     "savings_ham": """
-        Keep yours in the bank, I say | Then lost it all on a {item}
-        | Now the bank wants {amount} for nothing | We could rent that place on {street} together
-        | I worked every weekend, that's how | Ask {kin} before you sign anything
-        | It was a gift from {kin} | Enough for {town} in {month}?
-        | Overtime and no {food} out, no other secret | I sold the {item} and my {item}
+        Keep yours in the bank, I say
+        | Then lost it all on a {item}
+        | Now the bank wants {amount} for nothing
+        | We could rent that place on {street} together
+        | I worked every weekend, that's how
+        | Ask {kin} before you sign anything
+        | It was a gift from {kin}
+        | Enough for {town} in {month}?
+        | Overtime and no {food} out, no other secret
+        | I sold the {item} and my {item}
         | Sounds too good to be true if you ask me
+        | I'd never put in {amount} on a tip from a stranger
+        | Somebody in a chat group promised double, so I blocked them
+        | No risk, no fun, but please not with {kin}'s money
+        | My teacher used to say, first pay what you owe
+        | Just the bank and {few} percent, slow but safe
+        | Join us at the bank on {weekday}, they explain it for nothing
+        | Put in for {name}'s {item} if you have
     """,
     "hard_ham_plain": """
         call me when you win, I want half the prize
@@ -1507,6 +1632,11 @@ GRAMMAR = {
         | You'll get a code in a minute, send it to me so I can log in
         | I need the number on your card to pay for the repair
         | Please don't tell {kin}, but I need {amount} sent to a friend
+        | I'm in a bit of trouble and it must stay between us two
+        | Are you alone? I don't want {kin} to hear about this
+        | Can you do me a favour {when}? It's about {amount} and I'd rather not explain
+        | I was going to pay the {job} but I'm stuck, would you do it for me?
+        | My wages come {when}, so lend me {amount} till then and I'll say why after
     """,
     "hard_spam_email": "{stem_email} {email_spam}",
     "email_spam": """
@@ -1517,7 +1647,13 @@ GRAMMAR = {
         | Your file is marked unclaimed, text us back to keep it
         | We need a photo of your passport and {amount} to release it
         | Please reply YES so our adviser can take your details
-        | It is the last step, the fee is {amount} | Just send the code we texted you and it's done
+        | It is the last step, the fee is {amount}
+        | Just send the code we texted you and it's done
+        | We can put it through {when} if you tell us where you bank
+        | My manager wants it off his desk, so send what he asked for and {amount} on top
+        | You'd be silly to leave {amount} with us, just say who you are and where it should go
+        | Open what I attached and type in what you use for the bank
+        | Half of it is yours for a little help, my late client had no family
     """,
     "hard_spam_account": "{stem_account} {account_spam}",
     "account_spam": """
@@ -1530,6 +1666,12 @@ GRAMMAR = {
         | You must answer today with your password or it will be closed
         | Reply with your mother's maiden name so that we can refund you
         | Don't speak to the branch about this, staff there are being watched
+        | Stay on the line when we ring and do what {name} tells you
+        | For your safety we'd like you to take out {amount} and hand it to our man
+        | Let our engineer into your computer {when} and he'll put it right
+        | Somebody at your branch is stealing, help us catch them and tell nobody
+        | Open the app with us when {name} rings and press accept
+        | You're due {amount}, only tell us who you are and what you use to log in
     """,
     "hard_spam_parcel": "{stem_parcel} {parcel_spam}",
     "parcel_spam": """
@@ -1541,6 +1683,11 @@ GRAMMAR = {
         | Text us the code you are about to get and we will release it
         | Customs want {amount}, send it to the driver {name}
         | We need your card to hold it until {weekday}
+        | {name} the driver wants something for his trouble before you see it
+        | It will go back {when} unless you settle what the sender forgot
+        | We weren't told who you are, so tell us where you live and where you bank
+        | You never ordered it? Then help us send it back, {amount} and it's done
+        | There was a mistake in the weight, put {amount} right and you'll have it {when}
     """,
     "hard_spam_firm": "{stem_firm} {firm_spam}",
     "firm_spam": """
@@ -1553,6 +1700,12 @@ GRAMMAR = {
         | You have not claimed yet, answer with your full details by {clock}
         | Forward this to ten friends to collect yours
         | It is free, we only need a card for the postage
+        | You only have to say yes, it goes on your phone bill until you say no
+        | We keep it for you against a small sum by {when}
+        | Bring in {few} friends and yours is on us for life
+        | Someone else wants it, so tell us {when} how you'd like to be charged
+        | You've been chosen out of {K}00, tell us who you bank with and it's yours
+        | We had a fire and lost our papers, so send us what you pay with again
     """,
     "hard_spam_prize": "{stem_prize} {prize_spam}",
     "prize_spam": """
@@ -1565,6 +1718,12 @@ GRAMMAR = {
         | Be quick and tell nobody, the next name gets it at {clock}
         | Pay the release fee of {amount} and we'll bring it {weekday}
         | Text back YES to accept, {amount} a week goes on your bill
+        | All that's left is the tax, then {name} brings it round
+        | I'm so happy for you, tell me where you bank so they can pay it in
+        | Mine came {past_when} after I had paid the little fee, so it's real
+        | They've asked me to hold it until you have settled the {amount}
+        | I've put you through to the last round, it costs you {amount} a week from here
+        | You don't know me but I do the draws, we can share it
     """,
     "hard_spam_cash": "{stem_cash} {cash_spam}",
     "cash_spam": """
@@ -1577,6 +1736,12 @@ GRAMMAR = {
         | You can have it today if you send {amount} to open the file
         | Everyone gets a yes from us, homeowner or not
         | We wipe out what you owe for a small fee, just reply
+        | You can have {amount} {when} and nobody asks why
+        | There is always a way, I know somebody who says yes to all
+        | Bank said no? We don't, and it's in your hand {when}
+        | Let {amount} rest with you for a week, keep some and pass the rest on
+        | You'd pay a little first, then all your worries are gone
+        | I've helped {many} people like you, only say how much
     """,
     "hard_spam_job": "{stem_job} {job_spam}",
     "job_spam": """
@@ -1589,6 +1754,12 @@ GRAMMAR = {
         | It's easy, you buy gift cards and we pay you back double
         | Text YES and I'll show you how I earn {amount} before breakfast
         | The uniform is {amount}, send it today to keep your place
+        | You can do it in bed, {name} made {amount} {past_when} and can't even spell
+        | You take in parcels at home and send them on, that's all
+        | No boss, no hours, and you only pay for the first box
+        | All you do is let money rest in your account for a day
+        | We don't need to meet you, say when you can start and where you bank
+        | It was {amount} a week for {kin}, now they have {few} people under them
     """,
     "hard_spam_lonely": "{stem_lonely} {lonely_spam}",
     "lonely_spam": """
@@ -1603,6 +1774,13 @@ GRAMMAR = {
         | A widow of {many} with a good heart, please write back
         | I dream of you but my phone credit is gone, can you top it up?
         | My late husband left gold and I need a partner I can trust
+        | I never do this, but something in you is so gentle. Tell me about your life
+        | I'm far away on a ship till {month} and there's nobody to talk to
+        | Are you married? I hope not. I cook, I sing, and I'm looking
+        | I'd come to you {when} if I had the fare
+        | Other girls only want money, you are different, I can tell
+        | I have so much to give and no one to give it to, will you be mine?
+        | God has put you in my way, I'm sure of it
     """,
     "hard_spam_wrong": "{stem_wrong} {wrong_spam}",
     "wrong_spam": """
@@ -1614,6 +1792,12 @@ GRAMMAR = {
         | Never mind who I am, send me a picture of you
         | You don't remember me? Guess, and reply for a photo
         | Well, since we're talking, I can show you how I earn on the side
+        | No? How funny. Are you a nice person, stranger? I'm {name}
+        | I must have typed it wrong, but a new friend is never an accident
+        | Oh dear, I'm so sorry! You answered so politely, may I ask what you do?
+        | My driver was to fetch {name}, but never mind, what's the weather with you?
+        | I'm only in {town} for work till {weekday}, shall we have {drink} and get acquainted?
+        | Apologies. Since I have you, may I know your age?
     """,
     "hard_spam_savings": "{stem_savings} {savings_spam}",
     "savings_spam": """
@@ -1626,6 +1810,12 @@ GRAMMAR = {
         | Join before {weekday} and your first trade is a gift
         | I can show you the same secret, just answer YES
         | It is safe, even my {kin_plain} put the pension in
+        | {name} is shy about it but takes in a few more people {when}
+        | It grew while I was {doing}, and yours would too
+        | You'd laugh if you knew how little I put in, shall I tell you more?
+        | Banks don't want you to know this, my broker does it for friends
+        | Start small, see it grow, then bring {kin} in as well
+        | I was as doubtful as you, now I'm thinking of buying on {street}
     """,
     "kin_plain": "mother | grandmother | father | uncle | neighbour | priest | aunt",
     "hard_spam_plain": """

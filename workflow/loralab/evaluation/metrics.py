@@ -1,0 +1,85 @@
+"""Metrics of a classifier from labels and probabilities, with intervals."""
+
+import math
+
+import numpy as np
+from sklearn import metrics as sk
+
+Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal
+BINS = 10  # of equal width, for the calibration error
+
+
+def wilson_interval(successes: int, n: int) -> list[float]:
+    """Wilson's 95 % interval of a share (Wilson, 1927); [0, 1] where n is 0."""
+    if n == 0:
+        return [0.0, 1.0]
+    share, z2 = successes / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return [max(0.0, centre - half), min(1.0, centre + half)]
+
+
+def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean gap between confidence and accuracy over equal bins (Naeini et al., 2015)."""
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [
+        (bins == b).mean() * abs(correct[bins == b].mean() - confidence[bins == b].mean())
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps))
+
+
+def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) -> dict:
+    """Every metric of one system on one split.
+
+    Args:
+        probabilities: (n, labels), rows that add up to 1.
+        truth: (n,) index of each true label.
+        labels: names, in order. Of two, the second is the positive class of precision, recall, F1,
+            ROC AUC and average precision; of more, these are means over the classes.
+
+    Where a metric is undefined (one class alone in `truth`, say) it is None.
+    """
+    predicted = probabilities.argmax(axis=1)
+    right, n = int((predicted == truth).sum()), len(truth)
+    average, positive = ("binary", 1) if len(labels) == 2 else ("macro", None)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        truth,
+        predicted,
+        labels=None if positive else range(len(labels)),
+        pos_label=positive or 1,
+        average=average,
+        zero_division=0.0,
+    )
+    one_hot = np.eye(len(labels))[truth]
+    return {
+        "n": n,
+        "accuracy": right / n,
+        "accuracy_ci95": wilson_interval(right, n),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "roc_auc": _over_classes(sk.roc_auc_score, one_hot, probabilities),
+        "average_precision": _over_classes(sk.average_precision_score, one_hot, probabilities),
+        # Of two classes the usual Brier score, half of the sum over both.
+        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean() / (1 + (positive == 1))),
+        "ece": expected_calibration_error(probabilities, truth),
+        "confusion": _confusion(truth, predicted, labels),
+    }
+
+
+def _over_classes(score, one_hot: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """The score of the positive class, or its mean over one-versus-rest; None if undefined."""
+    columns = [1] if one_hot.shape[1] == 2 else range(one_hot.shape[1])
+    if any(one_hot[:, c].min() == one_hot[:, c].max() for c in columns):
+        return None
+    return float(np.mean([score(one_hot[:, c], probabilities[:, c]) for c in columns]))
+
+
+def _confusion(truth: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict:
+    counts = sk.confusion_matrix(truth, predicted, labels=range(len(labels)))
+    return {
+        label: {name: int(counts[row, column]) for column, name in enumerate(labels)}
+        for row, label in enumerate(labels)
+    }
