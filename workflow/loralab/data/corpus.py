@@ -23,11 +23,11 @@ STOCK_ANSWER_SHARE = 0.088
 REPEATED_SPAM_SHARE = 0.08
 
 # These two shares set how hard the corpus is: they are the messages whose single words mislead.
-HARD_HAM_SHARE = 0.15
-HARD_SPAM_SHARE = 0.26
+HARD_HAM_SHARE = 0.14
+HARD_SPAM_SHARE = 0.25
 
 TWIN_SPAM_SHARE = 0.10
-MASKED_HAM_SHARE = 0.21
+MASKED_HAM_SHARE = 0.33
 SENTENCES_PER_HAM = (1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 6)
 
 
@@ -134,8 +134,9 @@ def _any_text(rng: random.Random) -> str:
 def _written_ham(rng: random.Random) -> str:
     hard = _chance(rng, HARD_HAM_SHARE)
     sentences = _hard_sentences(rng, phrases.HARD_HAM_TOPICS) if hard else _everyday_sentences(rng)
-    text = _conversational_text(rng, sentences)
-    return _with_masked_numbers(text) if _chance(rng, MASKED_HAM_SHARE) else text
+    if _chance(rng, MASKED_HAM_SHARE):
+        sentences = [_with_masked_numbers(sentence) for sentence in sentences]
+    return _conversational_text(rng, sentences)
 
 
 def _spam_text(rng: random.Random) -> str:

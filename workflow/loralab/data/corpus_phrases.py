@@ -394,6 +394,9 @@ GRAMMAR = {
         | remember to {chore} {when}
         | I need to {chore} {when}
         | I have to {chore} first
+        | I'm gonna {chore} {when}
+        | we gotta {chore} {when}
+        | gonna {chore}, back {when}
         | did you {chore}?
         | I'll {chore} {when}
         | we're out of {grocery} and {grocery}
@@ -507,7 +510,7 @@ GRAMMAR = {
         | I don't know what I'd do without you
         | are you still angry with me?
         | I didn't mean it, I was {feeling}
-        | good luck {when}, you'll be {adj}
+        | good luck {when}, you'll be fine
         | it's over between {name} and me
         | take care of yourself, you sound {feeling}
         | I just want to go home
@@ -581,6 +584,7 @@ GRAMMAR = {
     """,
     "ham_news": """
         guess what, I {did}
+        | I'm gonna tell {kin} that {name} {did}
         | I {did} {past_when}
         | I {did}
         | {name} {did}
@@ -856,7 +860,7 @@ GRAMMAR = {
         | what do you call a {job} with no {item}? Unemployed
         | my {animal} can play {hobby} but always cheats
         | I told the {job} I had {ill}, he charged me for two
-        | knock knock, who's there, {name}, {name} who, exactly, you forgot me already
+        | knock knock, who's there, {name}, do I know you? See, you forgot me already
         | I started a diet of {food} and lost three friends
         | my memory is so bad I forgot {few} things and one of them was {town}
         | the {job} says I need glasses, or was it {place}? I couldn't see
@@ -903,18 +907,18 @@ GRAMMAR = {
     # The most used answers come first: the engine favours the head of this list
     "stock_answer": """
         Sorry, can't talk now, back soon | Ok then | Ok | Will ring you in a bit | Yup | On my way
-        | Ok no prob | Busy now, text me | Fine by me | Home now | Good night all | K | Yes please
-        | Not yet | Where r u? | In a meeting, text instead | Thanks hun | Lol ok
+        | Ok not a problem | Busy now, text me | Fine by me | Home now | Good night all | K
+        | Yes please | Not yet | Where r u? | In a meeting, text instead | Thanks hun | Lol ok
         | Happy new year to you too! | Haha yes | What time? | Can't hear you, send a text
         | Yeah sure | Nope | Done | See u there | 5 mins | Love you too x | Okie dokie
-        | No worries mate | Still in bed | Ok thanx | Same here | Driving, talk after | Got it, ta
-        | Hmm | Oh no | At work, u? | Leaving now | Me too | Miss you too | Ok i'll wait
-        | Almost there | Who's this? | Really? | Why not | Maybe later | You too! | Ask mum
-        | Reached | Wait for me | Sounds good to me | Cool, cu later | Dunno yet | Congrats!!
-        | Sure thing | Ok good | Have you eaten? | Just woke up | Nothing much, you? | I'm outside
-        | Both | Tmr can? | Get well soon x | Anything is fine lah | Good luck for today! | Wat's up
-        | Call u after dinner | Ok sweet dreams | So sorry! | No | Yes
-        | Good morning! Have a lovely day | Hope you get home safe
+        | No worries mate | Still in bed | Thanx a lot | Same here | Driving, talk after
+        | Got it, ta | Hmm | Oh no | At work, u? | Leaving now | Me too | Miss you too
+        | Ok i'll wait | Almost there | Who's this? | Really? | Why not | Maybe later | You too!
+        | Ask mum | Reached | Wait for me | Sounds good to me | Cool, cu later | Dunno yet
+        | Congrats!! | Sure thing | Ok good | Have you eaten? | Just woke up | Nothing much, you?
+        | I'm outside | Both | Tmr can? | Get well soon x | Anything is fine lah
+        | Good luck for today! | Wat's up | Call u after dinner | Sweet dreams x | So sorry! | No
+        | Yes | Good morning! Have a lovely day | Hope you get home safe
     """,
     # Spam building blocks: made-up brands, fictional numbers, reserved addresses
     "mobile": "07700 900{N}{N}{N} | 07700900{N}{N}{N}",
@@ -979,7 +983,7 @@ GRAMMAR = {
     "prize_claim": """
         your number ending {N}{N}{N} has been drawn for {reward}
         | you have won {reward} in our {weekday} draw | your mobile was picked to receive {reward}
-        | you are guaranteed {reward} | as a {network_user} you are owed {reward}
+        | {reward} is guaranteed to be yours | as a {network_user} you are owed {reward}
         | our records show {reward} is still unclaimed in your name
         | we tried to reach you about {reward} | your ticket {code} matched and you get {reward}
         | you have been shortlisted for {reward} | {reward} could be yours today
@@ -1007,8 +1011,8 @@ GRAMMAR = {
         | {alarm} {prize_claim}. {claim_how}! {smallprint} {smallprint}
         | {prize_claim}! {claim_how}. {smallprint} {smallprint}
         | {alarm} Not a joke: {prize_claim}. {claim_how}. {smallprint}
-        | {alarm} You have won a guaranteed {cash} prize! To collect ring {premium} today. Claim
-            code {code}. {price}/min, 18+
+        | {alarm} A sure {cash} prize has your name on it! Ring {premium} today to make it yours.
+            Quote code {code}. {price}/min, 18+. {smallprint}
         | Win {cash} every week! Text LUCKY to {short} for your first free entry. Then {price}/wk.
             Txt STOP to quit. {promo_brand}
         | Our {month} draw is over and nobody has claimed {reward}. It passes to you! {claim_how}.
@@ -1022,27 +1026,29 @@ GRAMMAR = {
         | Spin the wheel with {promo_brand}: {reward}, {cash} or {reward}. {claim_how}. {smallprint}
     """,
     "spam_twins": """
-        LuckyHarbour: your entry no {N}{N}{N}{N}{N} has won! Call 0909 879 0{N}{N}{N} to hear your
-            prize. Calls £1.50 per minute, 18+. Line closes {K} {K}pm
+        LuckyHarbour: your entry no {N}{N}{N}{N}{N} has won! Call 0909 879 0{N}{N}{N} to hear what
+            you have won. Calls £1.50 per minute, 18+. Lines close at {K}pm tonight, so do not miss
+            it
         | FREE ringtone this week only! Send TONE to 40{N}{N}{N} to get it. First tone free, then
-            £3.00 per week until you text STOP. Tonefox
-        | Someone who knows you has left you a voice message. To listen dial 0909 879 0{N}{N}{N}.
-            Calls cost {N}0p a minute. Duskchat
+            £3.00 per week until you text STOP to the same number. Tonefox
+        | Someone who knows you has left you a voice message. To listen or to answer dial 0909 879
+            0{N}{N}{N}. Calls cost {K}0p a minute from a landline. Duskchat
         | Dear customer, a cash award of £{K}000 is held for you. Ring 0909 879 0{N}{N}{N} from your
-            landline now. Quote {N}{N}{N}{N}. Ends in 24 hrs
+            landline now. Quote {N}{N}{N}{N}. The offer ends in 24 hrs, 18+
         | Parcelhop: we could not deliver item {N}{N}{N}{N}{N}{N}. Pay the fee of £{K}.99 at
-            www.parcelhop-fee.example to book a new date
+            www.parcelhop-fee.example to book a new date. It goes back in 3 days
         | You owe nothing until spring! Borrow £{K}00 in {K}0 minutes. No checks, bad credit fine.
-            Text LOAN to 40{N}{N}{N}. Loanlark
+            Text LOAN to 40{N}{N}{N}, STOP to end. Loanlark
         | Your {K} free minutes of live chat are ready. Local singles online. Call 0909 879
-            0{N}{N}{N} now. 18+ £1.50/min. Heartlane
+            0{N}{N}{N} now to pick up where you left. 18+ £1.50/min. Heartlane
     """,
     "spam_ringtone": """
         {tonehook} Text {code} to {short} {and} get it in seconds. {smallprint} {smallprint}
             {tone_brand}
         | {tonehook} Reply TONE to {short}. First one free, then {price} each. {tone_brand}.
-            {smallprint}
+            {smallprint} {smallprint}
         | {tone_brand}: {tonehook} Order code {code} on {short} or at {site}. {smallprint}
+            {smallprint}
         | New this week at {tone_brand}: {tonekind}, {tonekind} {and} {tonekind}. Txt {code} to
             {short}. {price} each, help {landline}
         | Get {K} {tonekind} for the price of one! Send MORE to {short}. {smallprint} {tone_brand}
@@ -1065,10 +1071,10 @@ GRAMMAR = {
         {datehook} {datecall} {smallprint} {smallprint}
         | {date_brand}: {datehook} {datehook} {datecall} {smallprint}
         | {datehook} {datecall} {date_brand}, {smallprint} {smallprint}
-        | Hi, {name} here from {date_brand}. {datehook} {datecall} {smallprint}
+        | Hi, {name} here from {date_brand}. {datehook} {datecall} {smallprint} {smallprint}
     """,
     "datehook": """
-        Someone in {town} fancies you! | A secret admirer has left u a note.
+        Somebody in {town} likes the look of you! | A secret admirer has left u a note.
         | {K}{N} singles near you want to chat tonight. | U have {K} new matches waiting.
         | Bored on a {weekday}? Meet real people near {town}. | Guess who likes you?
         | Your photo got {K}{N} winks today! | I'm {name}, new in town and looking 4 fun.
@@ -1076,7 +1082,7 @@ GRAMMAR = {
         | Someone you know asked us to find out if you're single! | Flirt by text with locals.
     """,
     "datecall": """
-        Call {premium} to find out who. | Text CHAT to {short} to start.
+        Call {premium} to hear the name. | Text CHAT to {short} to start.
         | Reply with ur name {and} age to {short}. | See pics at {site}.
         | Dial {premium} and listen. | Txt MEET to {short} now.
         | Text back the word {name} to {short}.
@@ -1101,7 +1107,7 @@ GRAMMAR = {
         | Txt DEBT to {short} or go to {site}.
     """,
     "loansmall": """
-        {K}{N}{N}% APR. | No guarantor. | To opt out reply STOP. | Homeowners welcome.
+        {K}{N}{N}% APR. | No guarantor. | Not for u? Reply STOP. | Homeowners welcome.
         | Terms apply. | Lines open till {K}pm. | Rates from {K}.{N}%. | STOP to {short} to end
     """,
     "spam_account": """
@@ -1166,7 +1172,7 @@ GRAMMAR = {
     "subthanks": """
         Thanks for joining {tone_brand} Club. | You are now subscribed to {promo_brand} alerts.
         | Your {date_brand} membership is active. | Welcome to {tone_brand} Gold!
-        | Ur {promo_brand} credits have been topped up.
+        | Ur {promo_brand} purse has been filled again.
         | Your free trial of {net_brand} Horoscopes has begun.
         | You've been added to the {promo_brand} VIP list.
     """,
@@ -1179,8 +1185,8 @@ GRAMMAR = {
     """,
     "spam_upgrade": """
         {upgradehook} {upgradecall} {smallprint} {smallprint}
-        | {net_brand}: {upgradehook} {upgradecall} {smallprint}
-        | Dear {network_user}, {upgradehook} {upgradecall} {smallprint}
+        | {net_brand}: {upgradehook} {upgradehook} {upgradecall} {smallprint}
+        | Dear {network_user}, {upgradehook} {upgradecall} {smallprint} {smallprint}
     """,
     "upgradehook": """
         Had your phone over {K} months? You can have the latest camera model for nothing.
@@ -1359,7 +1365,7 @@ GRAMMAR = {
         | Don't worry
         | Sent {past_when} too, not sure you got it
         | I'd call but {reason}
-        | Thanks for your help, you're {adj}
+        | Thanks for your help, you're a star
         | It won't take long
         | I'm {feeling} about it
         | It has to be before {weekday}
@@ -1521,7 +1527,7 @@ GRAMMAR = {
         Come in for a chat on {weekday} at {clock}, ask for {name}
         | The interview is at our office on {street}, bring your papers
         | I'm sorry to say we chose someone else this time
-        | It's only weekends and the pay is low, but the people are {adj}
+        | It's only weekends and the pay is low, but the people are kind
         | They want someone at {place}, I told them you're good
         | Your trial shift is {weekday}, wear {clothes}
         | Can you start on {weekday}? Same rota as before
@@ -1819,8 +1825,8 @@ GRAMMAR = {
     """,
     "kin_plain": "mother | grandmother | father | uncle | neighbour | priest | aunt",
     "hard_spam_plain": """
-        send this to {few} people you love and {adj} luck comes {weekday}, break the chain and
-            you'll be {feeling}
+        send this to {few} people you love and good luck comes {weekday}, break the chain and you'll
+            be {feeling}
         | your computer is sending us errors, please stay at home, {name} from support will ring and
             ask for control of it
         | we were told you had an accident that wasn't your fault, answer yes and we get you
@@ -1932,7 +1938,6 @@ SLANG = {
     "please": "pls | plz",
     "thanks": "thx | thanx | ta",
     "because": "cos | bcos | cuz",
-    "going to": "gonna",
     "want": "wan",
     "what": "wat | wot",
     "okay": "k",
@@ -1953,7 +1958,6 @@ SLANG = {
     "just": "jus | jst",
     "really": "rly | realy",
     "so": "sooo | soo",
-    "no": "nooo | nope",
     "yes": "yep | yea | yesss",
     "hey": "heyyy | heya",
     "later": "l8r | ltr",

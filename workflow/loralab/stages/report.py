@@ -1,0 +1,67 @@
+"""Stage `report`: render what the other stages wrote, and classify the examples."""
+
+import dataclasses
+
+from loralab.model.devices import choose_device, use_threads
+from loralab.reporting.report import render_report
+from loralab.stages.inference import load_classifier
+from loralab.stages.layout import Layout
+from loralab.stages.runner import Job, Stage, main
+
+
+def run(job: Job) -> None:
+    """Write `report.md`."""
+    use_threads(job.threads)
+    layout, config = job.layout, job.config
+    settings = {
+        "seed": config.seed,
+        "lora": dataclasses.asdict(config.lora),
+        "data": {"source": config.data.source},
+        "base": {"source": config.base.source, "name": config.base.name},
+    }
+    text = render_report(
+        config.experiment, layout.run, layout.dataset, layout.base, settings, _examples(job)
+    )
+    (job.folder / "report.md").write_text(text, encoding="utf-8")
+
+
+def _examples(job: Job) -> list[dict]:
+    texts = job.config.report.examples
+    if not texts:
+        return []
+    device = choose_device(job.config.training.device)
+    classifier = load_classifier(job.layout, device)
+    probabilities = classifier.probabilities(texts)
+    return [
+        {"text": text, "predicted": classifier.labels[row.argmax()], "probability": row.max()}
+        for text, row in zip(texts, probabilities, strict=True)
+    ]
+
+
+def _inputs(layout: Layout):
+    run = layout.run
+    return [
+        layout.dataset / "source.json",
+        layout.base / "manifest.json",
+        *(run / stage / "manifest.json" for stage in ("split", "inject", "gradcheck", "train")),
+        run / "evaluation" / "manifest.json",
+        run / "split" / "split.json",
+        run / "inject" / "parameters.json",
+        run / "inject" / "claims.json",
+        run / "gradcheck" / "gradients.json",
+        run / "train" / "training.json",
+        run / "evaluation" / "metrics.json",
+        run / "evaluation" / "errors.csv",
+    ]
+
+
+STAGE = Stage(
+    name="report",
+    summary="Write the markdown report from what the other stages left.",
+    inputs=_inputs,
+    outputs=("report.md",),
+    run=run,
+)
+
+if __name__ == "__main__":
+    main(STAGE)

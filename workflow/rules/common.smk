@@ -1,0 +1,52 @@
+# The configuration, checked once, and what every rule shares.
+from snakemake.exceptions import WorkflowError
+
+from loralab.config import runtime_settings, stage_settings, validate
+from loralab.errors import LoralabError
+from loralab.provenance import canonical_json, fingerprint
+
+try:
+    validate(config)
+except LoralabError as error:
+    raise WorkflowError(str(error))
+
+RUN = f"results/{config['experiment']}"
+DATASET = f"resources/data/{config['data']['dataset']}"
+MESSAGES = f"{DATASET}/messages.{config['data']['format']}"
+TOKENIZER = f"resources/tokenizer/{config['tokenizer']['name']}"
+BASE = f"resources/base/{config['base']['name']}"
+LOGS = f"logs/{config['experiment']}"
+ENVIRONMENT = "../../environment.yml"
+
+# Settings that make nothing stale are given outside `params`, which Snakemake compares.
+RUNTIME = canonical_json(runtime_settings(config))
+
+
+def stage_fingerprint(stage):
+    """One string that changes exactly when the stage's code, settings or packages do."""
+    return canonical_json(
+        fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage))
+    )
+
+
+def command(stage):
+    """The shell command of a stage; its settings travel in the fingerprint."""
+    return (
+        f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} "
+        "--runtime {RUNTIME:q} --threads {threads} --log {log:q}"
+    )
+
+
+def local_files(section, *names):
+    """The local file that a section's source names, so that a change of it reruns the stage."""
+    settings = config[section]
+    if settings["source"] != "file":
+        return []
+    return [settings["file"]] if not names else [f"{settings['folder']}/{n}" for n in names]
+
+
+def pretraining_inputs():
+    """The tokenizer, where the base model is pretrained here."""
+    if config["base"]["source"] != "embedded":
+        return local_files("base")
+    return [f"{TOKENIZER}/vocab.bpe", f"{TOKENIZER}/manifest.json"]

@@ -1,0 +1,53 @@
+# From labelled messages, wherever they are, to train, validation and test.
+
+
+rule download:
+    input:
+        local_files("data"),
+    output:
+        MESSAGES,
+        f"{DATASET}/source.json",
+        f"{DATASET}/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("download"),
+    log:
+        f"{LOGS}/download.log",
+    benchmark:
+        f"{LOGS}/download.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        command("download")
+
+
+rule split:
+    input:
+        MESSAGES,
+        f"{DATASET}/manifest.json",
+    output:
+        f"{RUN}/split/messages.csv",
+        f"{RUN}/split/train.csv",
+        f"{RUN}/split/validation.csv",
+        f"{RUN}/split/test.csv",
+        f"{RUN}/split/split.json",
+        f"{RUN}/split/lengths.png",
+        f"{RUN}/split/classes.png",
+        f"{RUN}/split/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("split"),
+    log:
+        f"{LOGS}/split.log",
+    benchmark:
+        f"{LOGS}/split.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        command("split")

@@ -1,0 +1,106 @@
+# Tokenizer and base model; then the adapters: planned, injected, counted, gradient-checked.
+# Files over 1 MB are compared by time alone, so the weights are `ancient`: their manifest, which holds their
+# hash, says when they changed.
+
+
+rule tokenizer:
+    input:
+        local_files("tokenizer", "vocab.bpe", "encoder.json"),
+    output:
+        f"{TOKENIZER}/vocab.bpe",
+        f"{TOKENIZER}/encoder.json",
+        f"{TOKENIZER}/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("tokenizer"),
+    log:
+        f"{LOGS}/tokenizer.log",
+    benchmark:
+        f"{LOGS}/tokenizer.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        command("tokenizer")
+
+
+rule weights:
+    input:
+        pretraining_inputs(),
+    output:
+        f"{BASE}/model.safetensors",
+        f"{BASE}/config.json",
+        f"{BASE}/tensors.csv",
+        f"{BASE}/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("weights"),
+    log:
+        f"{LOGS}/weights.log",
+    benchmark:
+        f"{LOGS}/weights.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        command("weights")
+
+
+rule inject:
+    input:
+        ancient(f"{BASE}/model.safetensors"),
+        f"{BASE}/manifest.json",
+        f"{RUN}/split/split.json",
+        f"{DATASET}/source.json",
+    output:
+        f"{RUN}/inject/plan.csv",
+        f"{RUN}/inject/parameters.json",
+        f"{RUN}/inject/claims.json",
+        f"{RUN}/inject/structure_before.txt",
+        f"{RUN}/inject/structure_after.txt",
+        f"{RUN}/inject/parameters.png",
+        f"{RUN}/inject/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("inject"),
+    log:
+        f"{LOGS}/inject.log",
+    benchmark:
+        f"{LOGS}/inject.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        command("inject")
+
+
+rule gradcheck:
+    input:
+        ancient(f"{BASE}/model.safetensors"),
+        f"{BASE}/manifest.json",
+        f"{RUN}/inject/plan.csv",
+    output:
+        f"{RUN}/gradcheck/gradients.csv",
+        f"{RUN}/gradcheck/gradients.json",
+        f"{RUN}/gradcheck/gradients.png",
+        f"{RUN}/gradcheck/manifest.json",
+    params:
+        fingerprint=stage_fingerprint("gradcheck"),
+    log:
+        f"{LOGS}/gradcheck.log",
+    benchmark:
+        f"{LOGS}/gradcheck.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        command("gradcheck")
