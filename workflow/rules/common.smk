@@ -1,4 +1,6 @@
 # The configuration, checked once, and what every rule shares.
+import os
+
 from snakemake.exceptions import WorkflowError
 
 from loralab.config import runtime_settings, stage_settings, validate
@@ -18,22 +20,24 @@ BASE = f"resources/base/{config['base']['name']}"
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 
-# Settings that make nothing stale are given outside `params`, which Snakemake compares.
-RUNTIME = canonical_json(runtime_settings(config))
+# Settings that make nothing stale travel in the environment: Snakemake compares `params` and commands.
+os.environ["LORALAB_RUNTIME"] = canonical_json(runtime_settings(config))
+
+
+envvars:
+    "LORALAB_RUNTIME",
 
 
 def stage_fingerprint(stage):
     """One string that changes exactly when the stage's code, settings or packages do."""
-    return canonical_json(
-        fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage))
-    )
+    return canonical_json(fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage)))
 
 
 def command(stage):
     """The shell command of a stage; its settings travel in the fingerprint."""
     return (
         f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} "
-        "--runtime {RUNTIME:q} --threads {threads} --log {log:q}"
+        "--threads {threads} --log {log:q}"
     )
 
 

@@ -8,8 +8,6 @@ rule download:
         MESSAGES,
         f"{DATASET}/source.json",
         f"{DATASET}/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("download"),
     log:
         f"{LOGS}/download.log",
     benchmark:
@@ -20,6 +18,8 @@ rule download:
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("download"),
     shell:
         command("download")
 
@@ -37,8 +37,6 @@ rule split:
         f"{RUN}/split/lengths.png",
         f"{RUN}/split/classes.png",
         f"{RUN}/split/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("split"),
     log:
         f"{LOGS}/split.log",
     benchmark:
@@ -49,5 +47,7 @@ rule split:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("split"),
     shell:
         command("split")

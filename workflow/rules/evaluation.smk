@@ -21,8 +21,6 @@ rule evaluate:
         f"{RUN}/evaluation/calibration.png",
         f"{RUN}/evaluation/baselines.png",
         f"{RUN}/evaluation/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("evaluate"),
     log:
         f"{LOGS}/evaluate.log",
     benchmark:
@@ -34,5 +32,7 @@ rule evaluate:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+    params:
+        fingerprint=stage_fingerprint("evaluate"),
     shell:
         command("evaluate")

@@ -10,8 +10,6 @@ rule tokenizer:
         f"{TOKENIZER}/vocab.bpe",
         f"{TOKENIZER}/encoder.json",
         f"{TOKENIZER}/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("tokenizer"),
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
@@ -22,6 +20,8 @@ rule tokenizer:
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("tokenizer"),
     shell:
         command("tokenizer")
 
@@ -34,8 +34,6 @@ rule weights:
         f"{BASE}/config.json",
         f"{BASE}/tensors.csv",
         f"{BASE}/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("weights"),
     log:
         f"{LOGS}/weights.log",
     benchmark:
@@ -46,6 +44,8 @@ rule weights:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("weights"),
     shell:
         command("weights")
 
@@ -64,8 +64,6 @@ rule inject:
         f"{RUN}/inject/structure_after.txt",
         f"{RUN}/inject/parameters.png",
         f"{RUN}/inject/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("inject"),
     log:
         f"{LOGS}/inject.log",
     benchmark:
@@ -76,6 +74,8 @@ rule inject:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("inject"),
     shell:
         command("inject")
 
@@ -90,8 +90,6 @@ rule gradcheck:
         f"{RUN}/gradcheck/gradients.json",
         f"{RUN}/gradcheck/gradients.png",
         f"{RUN}/gradcheck/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("gradcheck"),
     log:
         f"{LOGS}/gradcheck.log",
     benchmark:
@@ -102,5 +100,7 @@ rule gradcheck:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("gradcheck"),
     shell:
         command("gradcheck")

@@ -17,8 +17,6 @@ rule report:
     output:
         f"{RUN}/report.md",
         f"{RUN}/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("report"),
     log:
         f"{LOGS}/report.log",
     benchmark:
@@ -29,5 +27,7 @@ rule report:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        fingerprint=stage_fingerprint("report"),
     shell:
         command("report")

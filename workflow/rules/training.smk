@@ -19,8 +19,6 @@ rule train:
         f"{RUN}/train/training.json",
         f"{RUN}/train/curves.png",
         f"{RUN}/train/manifest.json",
-    params:
-        fingerprint=stage_fingerprint("train"),
     log:
         f"{LOGS}/train.log",
     benchmark:
@@ -32,5 +30,7 @@ rule train:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+    params:
+        fingerprint=stage_fingerprint("train"),
     shell:
         command("train")

@@ -1103,7 +1103,7 @@ GRAMMAR = {
     """,
     "loancall": """
         Text YES to {short}. | Apply at {site}. | Call free on {freephone}.
-        | Reply LOAN for a call back. | Ring {landline} today.
+        | Reply LOAN for a call back. | Send your name to {mobile}. | Ring {landline} today.
         | Txt DEBT to {short} or go to {site}.
     """,
     "loansmall": """
@@ -1240,6 +1240,7 @@ GRAMMAR = {
     """,
     "stem_newphone": """
         {greet}, this is my new number.
+        | {greet}, my new number is {mobile}.
         | {greet}, my phone fell in the sink so use this number from now on.
         | {greet}, I lost my phone, texting from a new one.
         | {greet}, my old number doesn't work any more.
@@ -1533,7 +1534,7 @@ GRAMMAR = {
         | Can you start on {weekday}? Same rota as before
         | We'll write by post before the end of {month}
         | {name} is leaving so ask the manager {when}
-        | Please send a photo of your passport when you come in, we have to check it
+        | Please bring your passport and a photo when you come in, we have to check it
         | We pay {amount} a day and lunch, and it's hard work
         | The training is free and you keep the uniform
         | You don't need skills for it, only boots

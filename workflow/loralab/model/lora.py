@@ -58,6 +58,11 @@ class LoRALinear(nn.Module):
         low = functional.linear(self.dropout(x), self.lora_A.to(x.dtype))  # (..., rank)
         return self.base(x) + self.scaling * functional.linear(low, self.lora_B.to(x.dtype))
 
+    def extra_repr(self) -> str:
+        """What the printed structure says of the adapter."""
+        rank = self.lora_A.shape[0]
+        return f"lora_A=({rank}, {self.in_features}), lora_B=({self.out_features}, {rank})"
+
 
 @dataclass(frozen=True)
 class PlannedAdapter:

@@ -40,6 +40,8 @@ from loralab.stages.layout import Layout
 
 log = logging.getLogger("loralab")
 
+RUNTIME_VARIABLE = "LORALAB_RUNTIME"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -94,7 +96,10 @@ def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
         "the stage refuses to run where the code or the packages have changed since",
     )
     parser.add_argument(
-        "--runtime", metavar="JSON", default="{}", help="settings that make nothing stale"
+        "--runtime",
+        metavar="JSON",
+        default=os.environ.get(RUNTIME_VARIABLE, "{}"),
+        help=f"settings that make nothing stale (default: ${RUNTIME_VARIABLE})",
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads to use")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write progress here as lines")

@@ -1,0 +1,41 @@
+# Each target does its own set-up: a machine with Python 3.11, pip, make and git is enough.
+PYTHON ?= python3
+CORES ?= 4
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint format example clean
+
+run: .venv/installed  ## the embedded experiment, from nothing to its report
+	snakemake --cores $(CORES)
+	@echo "The report: results/embedded/report.md"
+
+test: .venv/installed-dev  ## all tests
+	python -m pytest
+
+lint: .venv/installed-dev  ## format, lint
+	ruff format --check workflow tests
+	ruff check workflow tests
+	snakefmt --check -l 100 Snakefile workflow/rules
+	snakemake --lint
+
+format: .venv/installed-dev  ## put code into its format
+	ruff format workflow tests
+	ruff check --fix workflow tests
+	snakefmt -l 100 Snakefile workflow/rules
+
+example: run  ## refresh docs/example from the embedded experiment
+	python docs/make_example.py
+
+clean:  ## remove everything that the pipeline made
+	rm -rf results/embedded results/sms-nano results/gpt2-random results/gpt2-sms results/lab resources logs .snakemake
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
