@@ -1,0 +1,186 @@
+"""GPT-2 against transformers, its files, and what loading refuses."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+import transformers
+from loralab.errors import LoralabError
+from loralab.model.checkpoints import load_base, read_base_shape, read_safetensors, save_base
+from loralab.model.gpt2 import GPT2, SIZES, initialise
+
+
+@pytest.fixture
+def folder(base, tmp_path: Path) -> Path:
+    save_base(base, tmp_path)
+    return tmp_path
+
+
+def _rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in read_safetensors(folder / "model.safetensors").items()}
+
+
+def test_language_model_gives_the_logits_of_transformers(base, folder, ids):
+    oracle = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(base(ids), oracle(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_states_are_those_of_transformers(base, folder, ids):
+    oracle = transformers.GPT2Model.from_pretrained(folder).eval()
+    with torch.no_grad():
+        found, expected = base.hidden_states(ids), oracle(ids).last_hidden_state
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_saved_by_transformers_load_here(base, folder, ids, tmp_path):
+    transformers.GPT2LMHeadModel.from_pretrained(folder).save_pretrained(tmp_path / "theirs")
+    with torch.no_grad():
+        assert torch.equal(load_base(tmp_path / "theirs").eval()(ids), base(ids))
+
+
+def test_config_json_gives_transformers_the_shape(base, folder):
+    config = transformers.GPT2Config.from_pretrained(folder)
+    found = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
+    assert found == (64, 32, 16, 2, 2)
+    assert config.activation_function == "gelu_new"
+    assert config.eos_token_id == 63
+    assert read_base_shape(folder) == base.shape
+
+
+def test_saved_base_loads_with_the_same_bytes(base, folder):
+    loaded = load_base(folder).state_dict()
+    assert loaded.keys() == base.state_dict().keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in base.state_dict().items())
+
+
+def test_head_and_embedding_do_not_share_memory_after_loading(folder):
+    model = load_base(folder)
+    with torch.no_grad():
+        model.head.weight.zero_()
+    assert model.wte.weight.any()
+
+
+def test_a_position_never_sees_those_after_it(base, ids):
+    other = ids.clone()
+    other[:, 5:] = (other[:, 5:] + 1) % 64
+    with torch.no_grad():
+        before, after = base(ids), base(other)
+    assert torch.equal(before[:, :5], after[:, :5])
+    assert not torch.equal(before[:, 5:], after[:, 5:])
+
+
+def test_more_tokens_than_positions_are_refused(base):
+    with pytest.raises(ValueError, match="33 tokens exceed the context of 32"):
+        base(torch.zeros(1, 33, dtype=torch.long))
+
+
+def test_classify_reads_the_last_real_token(base, ids, lengths):
+    with torch.no_grad():
+        everywhere, found = base(ids), base.classify(ids, lengths)
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(found[row], everywhere[row, length - 1], atol=1e-5, rtol=0)
+
+
+def test_every_missing_unexpected_and_misshapen_tensor_is_named(folder):
+    tensors = _tensors(folder)
+    del tensors["h.0.attn.c_attn.weight"], tensors["ln_f.bias"]
+    tensors["h.1.mlp.c_fc.weight"] = tensors["h.1.mlp.c_fc.weight"].T.contiguous()
+    tensors |= {"h.2.ln_1.weight": torch.ones(16), "surprise": torch.ones(1)}
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError) as error:
+        load_base(folder)
+    for line in (
+        "h.0.attn.c_attn.weight is missing",
+        "ln_f.bias is missing",
+        "h.2.ln_1.weight is unexpected",
+        "surprise is unexpected",
+        "h.1.mlp.c_fc.weight has the shape [64, 16], expected [16, 64]",
+    ):
+        assert line in str(error.value)
+    assert str(error.value).count("\n") == 5
+
+
+def test_prefixed_names_and_mask_buffers_are_accepted(base, folder):
+    tensors = {f"transformer.{name}": tensor for name, tensor in _tensors(folder).items()}
+    tensors["transformer.h.0.attn.bias"] = torch.ones(1, 1, 32, 32)
+    tensors["transformer.h.1.attn.masked_bias"] = torch.tensor(-1e4)
+    tensors["lm_head.weight"] = torch.zeros(64, 16)
+    _rewrite(folder, tensors)
+    loaded = load_base(folder).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in base.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_tensor_that_is_not_finite_is_refused_by_name(folder, value):
+    tensors = _tensors(folder)
+    tensors["h.1.mlp.c_proj.bias"][3] = value
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError, match=r"h\.1\.mlp\.c_proj\.bias holds NaN or infinity"):
+        load_base(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_one_error_that_names_it(folder, share):
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(LoralabError, match=r"model\.safetensors is no sound safetensors file"):
+        load_base(folder)
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_never_unpickled(folder):
+    (folder / "model.safetensors").write_bytes(pickle.dumps(_Trap()))
+    with pytest.raises(LoralabError, match="no sound safetensors file"):
+        load_base(folder)
+
+
+class _Trap:
+    def __reduce__(self):
+        return pytest.fail, ("the file was unpickled",)
+
+
+def test_a_missing_file_is_an_error_that_names_it(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(LoralabError, match=r"model\.safetensors is missing"):
+        load_base(folder)
+
+
+def test_weights_load_in_the_precision_that_is_asked_for(folder):
+    model = load_base(folder, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("size", "tied"),
+    [
+        ("gpt2", 124_439_808),
+        ("gpt2-medium", 354_823_168),
+        ("gpt2-large", 774_030_080),
+        ("gpt2-xl", 1_557_611_200),
+    ],
+)
+def test_the_four_sizes_have_the_published_parameter_counts(size, tied):
+    with torch.device("meta"):
+        model = GPT2(SIZES[size])
+    total = sum(parameter.numel() for parameter in model.parameters())
+    assert total - model.head.weight.numel() == tied
+    if size == "gpt2":
+        assert total == 163_037_184
+
+
+def test_initial_weights_are_a_function_of_the_seed_and_narrower_at_the_residual(base):
+    initialise(base, torch.Generator().manual_seed(5))
+    first = base.h[0].mlp.c_fc.weight.clone()
+    assert abs(first.std().item() - 0.02) < 0.002
+    assert abs(base.h[0].mlp.c_proj.weight.std().item() - 0.01) < 0.001
+    assert torch.equal(base.head.weight, base.wte.weight)
+    assert torch.equal(base.ln_f.weight, torch.ones(16))
+    initialise(base, torch.Generator().manual_seed(5))
+    assert torch.equal(base.h[0].mlp.c_fc.weight, first)
