@@ -116,6 +116,7 @@ def test_the_configuration_tells_rank_and_alpha_of_each_fused_layer(folder):
     assert config["alpha_pattern"] == {"h.0.attn.c_attn": 24, "h.1.attn.c_attn": 24}
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 @pytest.mark.parametrize(
     ("targets", "injections"),
     [("all-linear", 1), ("all-linear", 2), (["q_proj", "v_proj"], 1), (["k_proj", "c_fc"], 1)],

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from loralab.provenance import sha256_file
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -71,8 +73,6 @@ def test_one_command_leads_from_nothing_to_a_report_with_all_its_figures(finishe
 
 
 def test_every_stage_leaves_a_manifest_that_agrees_with_its_outputs(finished):
-    from loralab.provenance import sha256_file
-
     manifests = [p for p in finished.rglob("manifest.json") if ".snakemake" not in p.parts]
     assert len(manifests) == 9
     for path in manifests:
@@ -142,8 +142,6 @@ def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
     chosen = [texts[number] for number in predictions["id"]]
     command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, *chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=finished.parent)
-    from io import StringIO
-
     answered = pd.read_csv(StringIO(done.stdout))
     assert (answered["p_spam"] - predictions["p_spam"].to_numpy()).abs().max() < 1e-5
     assert list(answered["predicted"]) == list(predictions["predicted"])

@@ -259,6 +259,42 @@ def schema() -> dict:
     return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
+def restore_types(mapping: dict) -> dict:
+    """The mapping with texts read as the numbers, truth values and nulls that the schema expects.
+
+    Snakemake's `--config 'training={epochs: 2}'` hands every nested value over as text, and YAML
+    itself reads 5e-4 as text. What cannot be read so is left for `validate` to name.
+    """
+    return _restore(mapping, schema())
+
+
+def _restore(value: Any, expected: dict) -> Any:
+    if isinstance(value, dict):
+        known = expected.get("properties", {})
+        return {key: _restore(part, known.get(key, {})) for key, part in value.items()}
+    kinds = expected.get("type", ["string"] if _admits_text(expected) else [])
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if not isinstance(value, str) or ("string" in kinds and "null" not in kinds):
+        return value
+    read = yaml.safe_load(value) if value in ("null", "true", "false") else _number(value)
+    return value if "string" in kinds and read is not None else read
+
+
+def _admits_text(expected: dict) -> bool:
+    """Whether the schema, which names no type, lets a text stand as it is."""
+    choices = expected.get("enum", [])
+    return not choices or any(isinstance(choice, str) for choice in choices)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def validate(mapping: dict) -> None:
     """Check a whole configuration. Raises LoralabError with every problem, each by its key."""
     validator = jsonschema.Draft202012Validator(schema())
@@ -277,18 +313,7 @@ def _explain(error: jsonschema.ValidationError) -> list[str]:
         return [f"{_dotted(where, key)} is missing; config.yaml has its default" for key in missing]
     if error.validator == "if" or where == "":
         return [error.message]
-    hint = _number_hint(error)
-    return [f"{where} is {json.dumps(error.instance)}; expected {_expectation(error)}{hint}"]
-
-
-def _number_hint(error: jsonschema.ValidationError) -> str:
-    """YAML 1.1 reads 5e-4 as text, a trap for whoever writes a learning rate."""
-    if error.validator != "type" or not isinstance(error.instance, str):
-        return ""
-    try:
-        return f" (YAML reads this as text; write {float(error.instance):.12g})"
-    except ValueError:
-        return ""
+    return [f"{where} is {json.dumps(error.instance)}; expected {_expectation(error)}"]
 
 
 def _misspelt(where: str, key: str, valid: list[str]) -> str:

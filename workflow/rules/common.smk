@@ -3,11 +3,12 @@ import os
 
 from snakemake.exceptions import WorkflowError
 
-from loralab.config import runtime_settings, stage_settings, validate
+from loralab.config import restore_types, runtime_settings, stage_settings, validate
 from loralab.errors import LoralabError
 from loralab.provenance import canonical_json, fingerprint
 
 try:
+    config = restore_types(config)
     validate(config)
 except LoralabError as error:
     raise WorkflowError(str(error))

@@ -22,6 +22,7 @@ from loralab.config import (
     build,
     load_mapping,
     merge,
+    restore_types,
     runtime_settings,
     stage_settings,
     validate,
@@ -175,7 +176,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
 def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
     """The stage's fingerprint, its settings within, and the settings that make nothing stale."""
     if options.config:
-        mapping = load_mapping(options.config)
+        mapping = restore_types(load_mapping(options.config))
         validate(mapping)
         made_of = fingerprint(stage.module, stage_settings(mapping, stage.name))
         return made_of, runtime_settings(mapping)

@@ -1,0 +1,76 @@
+"""Batches: every text once, in an order that seed and epoch alone decide."""
+
+import numpy as np
+import pytest
+import torch
+from loralab.training.batches import WINDOW, EncodedTexts, collate, epoch_batches
+
+LENGTHS = np.random.default_rng(0).integers(1, 40, size=203)
+
+
+def _batches(by_length=True, drop_last=False, seed=1, epoch=1, lengths=LENGTHS):
+    return epoch_batches(lengths, 5, by_length, drop_last, seed, epoch)
+
+
+@pytest.mark.parametrize("by_length", [True, False])
+def test_an_epoch_visits_every_row_once(by_length):
+    batches = _batches(by_length)
+    assert sorted(np.concatenate(batches)) == list(range(203))
+    assert sorted(len(rows) for rows in batches) == [3] + [5] * 40
+
+
+@pytest.mark.parametrize("by_length", [True, False])
+def test_a_smaller_last_batch_can_be_dropped(by_length):
+    batches = _batches(by_length, drop_last=True)
+    assert [len(rows) for rows in batches] == [5] * 40
+    assert len(set(np.concatenate(batches).tolist())) == 200
+
+
+@pytest.mark.parametrize("by_length", [True, False])
+def test_full_batches_are_never_dropped(by_length):
+    batches = _batches(by_length, drop_last=True, lengths=LENGTHS[:200])
+    assert sorted(np.concatenate(batches)) == list(range(200))
+
+
+@pytest.mark.parametrize("by_length", [True, False])
+def test_the_order_is_a_pure_function_of_seed_and_epoch(by_length):
+    def order(**changes):
+        return np.concatenate(_batches(by_length, **changes)).tolist()
+
+    first = order()
+    np.random.seed(99)  # noqa: NPY002
+    torch.manual_seed(99)
+    assert order() == first
+    assert order(epoch=2) != first
+    assert order(seed=2) != first
+
+
+def test_sorting_by_length_pads_less_and_keeps_the_batches_shuffled():
+    def padding(batches):
+        return sum(LENGTHS[rows].max() * len(rows) - LENGTHS[rows].sum() for rows in batches)
+
+    by_length = _batches(True)
+    assert padding(by_length) < padding(_batches(False)) / 3
+    longest = [LENGTHS[rows].max() for rows in by_length[:WINDOW]]
+    assert longest != sorted(longest)
+
+
+def test_no_texts_make_no_batches():
+    none = np.array([], dtype=np.int64)
+    assert _batches(False, lengths=none) == []
+    assert sum(len(rows) for rows in _batches(True, lengths=none)) == 0
+
+
+@pytest.mark.parametrize(("pad_to", "width"), [(None, 3), (6, 6)])
+def test_collate_pads_on_the_right_and_tells_the_lengths(pad_to, width):
+    texts = EncodedTexts.from_lists([[1], [2, 3, 4], [5, 6]])
+    ids, lengths = collate(texts, np.array([2, 1]), 9, pad_to, torch.device("cpu"))
+    assert lengths.tolist() == [2, 3]
+    assert ids.tolist() == [[5, 6] + [9] * (width - 2), [2, 3, 4] + [9] * (width - 3)]
+
+
+def test_encoded_texts_know_their_number_and_lengths():
+    texts = EncodedTexts.from_lists([[1], [2, 3, 4]])
+    assert len(texts) == 2
+    assert texts.lengths.tolist() == [1, 3]
+    assert len(EncodedTexts.from_lists([])) == 0
