@@ -1,0 +1,44 @@
+"""Leakage counts test messages with a twin in train, from strict to loose."""
+
+import pandas as pd
+import pytest
+from loralab.data.leakage import folded, leakage, masked
+
+
+def counts(train, test):
+    found = leakage(pd.Series(train, dtype=str), pd.Series(test, dtype=str))
+    return [found[name]["n"] for name in ("exact", "folded", "masked")]
+
+
+@pytest.mark.parametrize(
+    ("twin", "expected"),
+    [
+        ("Win £50 now", [1, 1, 1]),
+        ("  win  £50\tNOW ", [0, 1, 1]),
+        ("Win £99, now!", [0, 0, 1]),
+        ("Win &pound;50 now", [0, 0, 1]),
+        ("Win £500 now", [0, 0, 0]),
+        ("Lose £50 now", [0, 0, 0]),
+    ],
+)
+def test_each_criterion_counts_its_twins(twin, expected):
+    assert counts([twin], ["Win £50 now"]) == expected
+
+
+def test_every_leaked_test_message_counts_once():
+    assert counts(["a", "a", "b"], ["a", "a", "c", "d"]) == [2, 2, 2]
+
+
+def test_share_is_of_the_test_messages():
+    found = leakage(pd.Series(["a", "b", "c"]), pd.Series(["a", "x"]))
+    assert found["exact"] == {"n": 1, "share": 0.5}
+
+
+def test_no_test_messages_leak_nothing():
+    found = leakage(pd.Series(["a"]), pd.Series([], dtype=str))
+    assert found["masked"] == {"n": 0, "share": 0.0}
+
+
+def test_forms_are_what_they_say():
+    assert folded(" A  b\nC ") == "a b c"
+    assert masked("Call 0800-12 &amp; WIN!") == "call 0000 00 win"

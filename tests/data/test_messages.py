@@ -1,0 +1,145 @@
+"""Messages are read from TSV, CSV and JSONL with nothing lost, and faults are named by line."""
+
+import json
+
+import pandas as pd
+import pytest
+from loralab.data.messages import read_table, write_table
+from loralab.errors import LoralabError
+
+GOOD = "ham\thello\nspam\twin\n"
+
+
+def records(table):
+    return list(table.itertuples(index=False, name=None))
+
+
+def test_tsv_keeps_quotes_verbatim(read):
+    table = read('ham\t"so it goes\nspam\t"win" now""\n')
+    assert records(table) == [(0, "ham", '"so it goes'), (1, "spam", '"win" now""')]
+
+
+def test_tsv_may_name_its_columns_in_any_order_in_a_header_row(read):
+    table = read(
+        "body\tkind\nhello\tham\nwin\tspam\n", columns=None, label_column="kind", text_column="body"
+    )
+    assert records(table) == [(1, "ham", "hello"), (2, "spam", "win")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [GOOD, GOOD.replace("\n", "\r\n"), GOOD.rstrip("\n"), "\ufeff" + GOOD],
+    ids=["plain", "crlf", "no last line break", "byte order mark"],
+)
+def test_line_endings_and_byte_order_mark_are_no_part_of_a_message(read, content):
+    assert records(read(content)) == [(0, "ham", "hello"), (1, "spam", "win")]
+
+
+def test_a_declared_encoding_is_used(read):
+    table = read("ham\tcafé\nspam\t£5\n".encode("cp1252"), encoding="cp1252")
+    assert list(table["text"]) == ["café", "£5"]
+
+
+def test_csv_fields_over_several_lines_have_the_id_of_their_first_line(read):
+    content = 'label,text\r\nham,"one\ntwo, ""three"""\r\nspam,win\r\n'
+    table = read(content, format="csv", columns=None)
+    assert records(table) == [(1, "ham", 'one\ntwo, "three"'), (3, "spam", "win")]
+
+
+def test_csv_without_a_header_row_uses_the_declared_columns(read):
+    table = read("hello,7,ham\nwin,8,spam\n", format="csv", columns=["text", "n", "label"])
+    assert records(table) == [(0, "ham", "hello"), (1, "spam", "win")]
+
+
+def test_csv_with_an_unclosed_quote_is_refused_by_its_line(read):
+    with pytest.raises(LoralabError, match="line 2: .*could not be read"):
+        read('ham,hello\nspam,"win\n', format="csv")
+
+
+def test_jsonl_reads_the_named_keys_and_whole_number_labels(read):
+    rows = [{"label": 0, "text": 'a\t"b"'}, {"label": 1, "text": "win\nnow", "other": None}]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    table = read(content, format="jsonl", columns=None, labels=["0", "1"])
+    assert records(table) == [(0, "0", 'a\t"b"'), (1, "1", "win\nnow")]
+
+
+def test_bad_jsonl_records_are_all_reported(read):
+    lines = [
+        "{",
+        "[1]",
+        '{"text": "x"}',
+        '{"label": "ham", "text": 3}',
+        '{"label": null, "text": ""}',
+    ]
+    with pytest.raises(LoralabError) as caught:
+        read("\n".join(lines), format="jsonl", columns=None)
+    message = str(caught.value)
+    assert "line 1: no JSON object (" in message
+    assert "line 2: no JSON object" in message
+    assert "line 3: no key 'label'" in message
+    assert "line 4: the text must be a string" in message
+    assert "line 5: the text must be a string" in message
+
+
+def test_wrong_field_counts_and_blank_lines_are_all_reported(read):
+    with pytest.raises(LoralabError) as caught:
+        read("ham\thello\nham\n\nspam\twin\tnow\n")
+    message = str(caught.value)
+    assert "line 1" not in message
+    assert "line 2 has 1 fields, expected 2" in message
+    assert "line 3 is blank" in message
+    assert "line 4 has 3 fields, expected 2" in message
+
+
+def test_unknown_labels_and_empty_texts_are_all_reported(read):
+    with pytest.raises(LoralabError) as caught:
+        read("ham\thello\neggs\thello\nspam\t \n")
+    message = str(caught.value)
+    assert "line 1:" not in message
+    assert "line 2: unknown label 'eggs', expected one of ham, spam" in message
+    assert "line 3: the text is empty" in message
+
+
+def test_a_label_that_no_message_has_is_reported(read):
+    with pytest.raises(LoralabError, match="no message has the label 'spam'"):
+        read("ham\thello\n")
+
+
+def test_a_column_that_is_not_there_is_named(read):
+    with pytest.raises(LoralabError, match="columns kind, text: .*label_column 'label'"):
+        read("kind\ttext\nham\thello\n", columns=None)
+
+
+def test_an_empty_file_is_refused(read):
+    with pytest.raises(LoralabError, match="is empty; expected messages"):
+        read("")
+
+
+def test_a_wrong_encoding_names_the_line_and_the_byte(read):
+    with pytest.raises(LoralabError, match="line 2: byte 0xa3 is not utf-8"):
+        read("ham\thello\nspam\t£5\n".encode("cp1252"))
+
+
+def test_an_unknown_encoding_is_named(read):
+    with pytest.raises(LoralabError, match="'utf-88' is no encoding"):
+        read(GOOD, encoding="utf-88")
+
+
+def test_parser_lab_fuses_rows_at_unbalanced_quotes_and_keeps_right_ids(read):
+    content = 'ham\tone\nham\t"two\nspam\tthree\nham\tfour" end\nspam\tfive\nham\tsix\n'
+    table = read(content, parser="lab")
+    fused = "two\nspam\tthree\nham\tfour end"
+    assert records(table) == [
+        (0, "ham", "one"),
+        (1, "ham", fused),
+        (4, "spam", "five"),
+        (5, "ham", "six"),
+    ]
+    assert list(read(content)["id"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_written_table_is_read_back_unchanged(tmp_path):
+    texts = ["NA", 'say "hi"', "a,b", "one\ntwo", "£"]
+    table = pd.DataFrame({"id": range(5), "label": ["ham"] * 5, "text": texts})
+    write_table(table, tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv"), table)

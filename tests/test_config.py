@@ -1,0 +1,221 @@
+"""The configuration: its files agree, its mistakes are named, a stage sees only its settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from loralab.config import (
+    RUNTIME_SETTINGS,
+    STAGE_SETTINGS,
+    build,
+    load_mapping,
+    merge,
+    restore_types,
+    stage_settings,
+    validate,
+)
+from loralab.errors import LoralabError
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config.yaml"
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+
+
+@pytest.fixture
+def mapping():
+    return load_mapping([str(CONFIG)])
+
+
+def leaves(mapping, prefix=""):
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def nested(dotted, value):
+    for key in reversed(dotted.split(".")):
+        value = {key: value}
+    return value
+
+
+def complaint(mapping, changes):
+    with pytest.raises(LoralabError) as caught:
+        validate(merge(mapping, changes))
+    return str(caught.value)
+
+
+def test_config_yaml_is_valid_by_itself(mapping):
+    validate(mapping)
+    assert mapping["experiment"] == "embedded"
+
+
+def test_there_are_experiments():
+    assert {"lab.yaml", "gpt2-sms.yaml"} <= {path.name for path in EXPERIMENTS}
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_is_valid_and_named_like_its_file(path):
+    mapping = load_mapping([str(CONFIG), str(path)])
+    validate(mapping)
+    assert mapping["experiment"] == path.stem
+
+
+def test_every_key_of_config_yaml_has_a_comment_on_its_line():
+    lines = CONFIG.read_text(encoding="utf-8").splitlines()
+    keys = [line for line in lines if re.match(r" *\w+:", line)]
+    sections = [line for line in keys if re.fullmatch(r"\w+:", line)]
+    settings = [line for line in keys if line not in sections]
+    assert len(settings) > 60
+    assert [line for line in settings if not re.search(r" # \S", line)] == []
+
+
+def test_every_leaf_of_config_yaml_is_declared_by_a_stage_or_as_runtime(mapping):
+    declared = set(RUNTIME_SETTINGS)
+    for stage in STAGE_SETTINGS:
+        declared |= set(leaves(stage_settings(mapping, stage)))
+    assert declared == set(leaves(mapping))
+
+
+def test_runtime_settings_never_enter_a_stage(mapping):
+    for stage in STAGE_SETTINGS:
+        assert not set(leaves(stage_settings(mapping, stage))) & set(RUNTIME_SETTINGS)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("sead", "seed"),
+        ("training.epoch", "training.epochs"),
+        ("base.pretraining.learning_rat", "base.pretraining.learning_rate"),
+    ],
+)
+def test_a_misspelt_key_names_the_nearest(mapping, wrong, right):
+    message = complaint(mapping, nested(wrong, 1))
+    assert f"{wrong} is no setting; did you mean {right}?" in message
+
+
+def test_a_missing_key_is_named(mapping):
+    del mapping["lora"]["rank"]
+    assert "lora.rank is missing; config.yaml has its default" in complaint(mapping, {})
+
+
+def test_every_problem_is_reported_at_once(mapping):
+    changes = {"lora": {"rank": 0}, "training": {"schedule": "step"}, "data": {"sha256": "abc"}}
+    message = complaint(mapping, changes)
+    assert "lora.rank is 0; expected at least 1" in message
+    assert 'training.schedule is "step"; expected one of "constant", "linear"' in message
+    assert "data.sha256 is" in message and "64 lower-case hexadecimal digits" in message
+
+
+HASH = "0" * 64
+URLS = ["https://host.example/file"]
+CONTRADICTIONS = [
+    ({"data": {"source": "url", "sha256": HASH}}, "which needs data.urls; it is empty"),
+    ({"data": {"source": "url", "urls": URLS}}, "which needs data.sha256; it is empty"),
+    ({"data": {"source": "file"}}, "which needs data.file; it is empty"),
+    ({"base": {"source": "url", "sha256": HASH}}, "which needs base.urls; it is empty"),
+    ({"base": {"source": "url", "urls": URLS}}, "which needs base.sha256; it is empty"),
+    ({"base": {"source": "file"}}, "which needs base.file; it is empty"),
+    ({"tokenizer": {"source": "file"}}, "which needs tokenizer.folder; it is empty"),
+    ({"tokenizer": {"source": "url"}}, "which needs tokenizer.merges.urls; it is empty"),
+    ({"tokenizer": {"source": "url"}}, "which needs tokenizer.vocabulary.sha256; it is empty"),
+    (
+        {"data": {"source": "url", "urls": URLS, "sha256": HASH, "member": "file"}},
+        "data.member_sha256 is null",
+    ),
+    ({"split": {"fractions": {"train": 0.6}}}, "split.fractions add up to 0.9; expected 1"),
+    (
+        {"split": {"protocol": "lab"}, "data": {"labels": ["a", "b", "c"]}},
+        "split.protocol lab needs two data.labels; found 3",
+    ),
+    (
+        {"split": {"protocol": "lab"}, "training": {"early_stopping": 2}},
+        "training.early_stopping needs a validation set",
+    ),
+    (
+        {
+            "split": {"fractions": {"validation": 0, "train": 0.8}},
+            "training": {"early_stopping": 2},
+        },
+        "training.early_stopping needs a validation set",
+    ),
+    ({"base": {"shape": {"heads": 3}}}, "base.shape.width is no multiple of base.shape.heads"),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), CONTRADICTIONS)
+def test_settings_that_contradict_one_another_are_refused(mapping, changes, expected):
+    assert expected in complaint(mapping, changes)
+
+
+# Sources
+
+
+def test_later_sources_win_and_leave_the_rest_alone(mapping):
+    merged = load_mapping([str(CONFIG), "{training: {epochs: 9}, data: {labels: [a, b]}}"])
+    assert merged["training"]["epochs"] == 9
+    assert merged["data"]["labels"] == ["a", "b"]
+    assert merged["training"]["batch_size"] == mapping["training"]["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [("{a: [", "is not YAML"), ("nowhere.yaml", "give a YAML file")]
+)
+def test_an_unreadable_source_is_named(source, reason):
+    with pytest.raises(LoralabError, match=re.escape(source) + ".*" + reason):
+        load_mapping([source])
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("training.learning_rate", "5e-4", 5e-4),
+        ("training.epochs", "2", 2),
+        ("training.drop_last", "true", True),
+        ("training.early_stopping", "null", None),
+        ("experiment", "2", "2"),
+        ("mirror", "null", None),
+        ("lora.injections", "2", 2),
+    ],
+)
+def test_texts_are_read_as_the_type_that_the_schema_expects(key, text, value):
+    assert restore_types(nested(key, text)) == nested(key, value)
+
+
+def test_a_number_left_as_text_is_named_with_what_was_expected(mapping):
+    changes = yaml.safe_load("{training: {learning_rate: 5e-4}}")
+    assert 'training.learning_rate is "5e-4"; expected number' in complaint(mapping, changes)
+
+
+def test_words_in_place_of_a_number_are_named(mapping):
+    changes = restore_types({"training": {"epochs": "many"}})
+    assert 'training.epochs is "many"; expected integer' in complaint(mapping, changes)
+
+
+# What a stage sees
+
+
+def test_a_whole_configuration_is_read_by_attribute(mapping):
+    config = build(mapping)
+    assert config.training.epochs == mapping["training"]["epochs"]
+    assert config.base.pretraining.weight_decay == 0.1
+
+
+def test_a_partial_configuration_refuses_what_its_stage_does_not_declare(mapping):
+    config = build(stage_settings(mapping, "split"))
+    assert config.split.fractions.train == 0.7
+    with pytest.raises(AttributeError, match=r"data\.urls is not among those that this stage"):
+        _ = config.data.urls
+    with pytest.raises(AttributeError, match="training is not among those"):
+        _ = config.training
+
+
+def test_a_configuration_cannot_be_changed(mapping):
+    with pytest.raises(AttributeError):
+        build(mapping).seed = 1
