@@ -52,7 +52,7 @@ def test_csv_without_a_header_row_uses_the_declared_columns(read):
 
 
 def test_csv_with_an_unclosed_quote_is_refused_by_its_line(read):
-    with pytest.raises(LoralabError, match="line 2: .*could not be read"):
+    with pytest.raises(LoralabError, match="line 2 .*could not be read"):
         read('ham,hello\nspam,"win\n', format="csv")
 
 
@@ -74,11 +74,11 @@ def test_bad_jsonl_records_are_all_reported(read):
     with pytest.raises(LoralabError) as caught:
         read("\n".join(lines), format="jsonl", columns=None)
     message = str(caught.value)
-    assert "line 1: no JSON object (" in message
-    assert "line 2: no JSON object" in message
-    assert "line 3: no key 'label'" in message
-    assert "line 4: the text must be a string" in message
-    assert "line 5: the text must be a string" in message
+    assert "line 1 holds no JSON object (" in message
+    assert "line 2 holds no JSON object" in message
+    assert "line 3 has no key 'label'" in message
+    assert "line 4 needs a string as text" in message
+    assert "line 5 needs a string as text" in message
 
 
 def test_wrong_field_counts_and_blank_lines_are_all_reported(read):
@@ -95,9 +95,9 @@ def test_unknown_labels_and_empty_texts_are_all_reported(read):
     with pytest.raises(LoralabError) as caught:
         read("ham\thello\neggs\thello\nspam\t \n")
     message = str(caught.value)
-    assert "line 1:" not in message
-    assert "line 2: unknown label 'eggs', expected one of ham, spam" in message
-    assert "line 3: the text is empty" in message
+    assert "line 1 " not in message
+    assert "line 2 has the unknown label 'eggs', expected one of ham, spam" in message
+    assert "line 3 has an empty text" in message
 
 
 def test_a_label_that_no_message_has_is_reported(read):
@@ -143,3 +143,20 @@ def test_a_written_table_is_read_back_unchanged(tmp_path):
     table = pd.DataFrame({"id": range(5), "label": ["ham"] * 5, "text": texts})
     write_table(table, tmp_path / "table.csv")
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv"), table)
+
+
+def test_faulty_rows_unknown_labels_and_empty_texts_are_reported_together_in_their_order(read):
+    with pytest.raises(LoralabError) as caught:
+        read("ham\t \nspam\neggs\thello\n")
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split()[2] for line in lines] == ["1", "2", "3"]
+
+
+def test_the_lab_parser_refuses_a_quote_that_never_closes(read):
+    with pytest.raises(LoralabError, match=r"data\.parser lab"):
+        read('ham\thello\nspam\t"never closed\n', parser="lab")
+
+
+def test_the_lab_parser_reports_a_blank_line_by_its_number(read):
+    with pytest.raises(LoralabError, match="line 2 "):
+        read("ham\ta\n\nspam\tb\n", parser="lab")

@@ -91,7 +91,7 @@ def test_an_adapter_for_another_width_is_refused_and_the_base_left_alone(new_bas
 
 
 def test_an_adapter_for_more_layers_is_refused(new_base, folder):
-    with pytest.raises(LoralabError, match=r"h\.1\.mlp\.c_fc is adapted, which the base .* lacks"):
+    with pytest.raises(LoralabError, match=r"h\.1\.mlp\.c_fc is adapted and is no linear layer"):
         load_adapter(new_base(GPT2Shape(64, 32, 16, 1, 2)), folder)
 
 
@@ -136,3 +136,26 @@ def test_stock_peft_gives_the_same_logits(
         expected = adapted(input_ids=padded).logits
         found = model.classify(ids, lengths)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["[]", "{}", '{"plan": 3, "labels": ["a", "b"]}', '{"plan": [{"x": 1}], "labels": ["a", "b"]}'],
+)
+def test_damaged_metadata_is_one_clear_error(new_base, folder, metadata):
+    path = folder / "adapter_model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, metadata={"loralab": metadata})
+    with pytest.raises(LoralabError, match="damaged loralab metadata"):
+        load_adapter(new_base(), folder)
+
+
+def test_a_planned_rank_of_zero_is_refused(new_base, folder):
+    path = folder / "adapter_model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["loralab"])
+    metadata["plan"][0]["rank"] = 0
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(metadata)})
+    with pytest.raises(LoralabError, match="damaged loralab metadata"):
+        load_adapter(new_base(), folder)

@@ -359,6 +359,10 @@ def _contradictions(mapping: dict) -> list[str]:
             problems += _source_problems(f"tokenizer.{part}", present, needs)
     if data["member"] and data["source"] == "url" and not data["member_sha256"]:
         problems.append("data.member_sha256 is null; the extracted file must be pinned too")
+    if data["parser"] == "lab" and (data["format"] != "tsv" or data["columns"] is None):
+        problems.append("data.parser lab reads tsv without a header row; set data.columns")
+    if "n" in data["labels"]:
+        problems.append("data.labels may not hold 'n', which stands for the number of messages")
     shares = sum(split["fractions"].values())
     if abs(shares - 1) > 1e-9:
         problems.append(f"split.fractions add up to {shares:g}; expected 1")

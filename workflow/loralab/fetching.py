@@ -8,6 +8,7 @@ import logging
 import os
 import urllib.parse
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,8 @@ def extract_member(archive: Path, member: str, target: Path) -> None:
             with opened.open(info) as source, target.open("wb") as file:
                 while chunk := source.read(CHUNK):
                     file.write(chunk)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        target.unlink(missing_ok=True)
         raise LoralabError(f"{archive} is not a sound zip archive ({error})") from None
 
 

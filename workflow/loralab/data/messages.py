@@ -50,10 +50,13 @@ def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
     """
     text = _decode(path, layout.encoding)
     if layout.parser == "lab":
-        table = _read_as_the_lab(text, layout)
+        table, faults = _read_as_the_lab(text, layout, path), []
     else:
-        table = _read_strictly(text, layout, path)
-    _check(table, layout, path)
+        table, faults = _read_strictly(text, layout, path)
+    problems = sorted(faults + _row_problems(table, layout.labels))
+    raise_all([f"line {line + 1} {what}" for line, what in problems], str(path))
+    absent = [label for label in layout.labels if label not in set(table["label"])]
+    raise_all([f"no message has the label {label!r}" for label in absent], str(path))
     return table
 
 
@@ -81,16 +84,21 @@ def _decode(path: Path, encoding: str) -> str:
         raise LoralabError(f"data.encoding {encoding!r} is no encoding that Python has") from None
 
 
-def _read_strictly(text: str, layout: MessageFormat, path: Path) -> pd.DataFrame:
+def _read_strictly(
+    text: str, layout: MessageFormat, path: Path
+) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
+    """The sound rows as a table, and the line and fault of every other."""
     readers = {"tsv": _tsv_rows, "csv": _csv_rows, "jsonl": _jsonl_rows}
     rows = list(readers[layout.format](text, layout))
     columns = _columns(rows, layout, path)
     if layout.columns is None and layout.format != "jsonl":
         rows = rows[1:]
-    raise_all(_faults(rows, len(columns)), f"{path}")
+    faults = [(row.line, _fault(row, len(columns))) for row in rows]
+    sound = [row for row, (_, fault) in zip(rows, faults, strict=True) if not fault]
     label, place = columns.index(layout.label_column), columns.index(layout.text_column)
-    records = [(row.line, row.fields[label], row.fields[place]) for row in rows]
-    return pd.DataFrame(records, columns=["id", "label", "text"])
+    records = [(row.line, row.fields[label], row.fields[place]) for row in sound]
+    table = pd.DataFrame(records, columns=["id", "label", "text"])
+    return table, [(line, fault) for line, fault in faults if fault]
 
 
 def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
@@ -125,7 +133,7 @@ def _csv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
             yield _Row(line, fields)
             line = reader.line_num
     except csv.Error as error:
-        yield _Row(line, [], f"{error}; what follows could not be read")
+        yield _Row(line, [], f"is no sound CSV ({error}); what follows could not be read")
 
 
 def _jsonl_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
@@ -138,35 +146,47 @@ def _json_row(line: int, text: str, layout: MessageFormat) -> _Row:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return _Row(line, [], f"no JSON object ({error})")
+        return _Row(line, [], f"holds no JSON object ({error})")
     if not isinstance(record, dict):
-        return _Row(line, [], "no JSON object")
+        return _Row(line, [], "holds no JSON object")
     wanted = [layout.label_column, layout.text_column]
     missing = [key for key in wanted if key not in record]
     if missing:
-        return _Row(line, [], f"no key {' and no key '.join(map(repr, missing))}")
+        return _Row(line, [], f"has no key {' and no key '.join(map(repr, missing))}")
     label, body = (record[key] for key in wanted)
     if not isinstance(body, str) or isinstance(label, (dict, list, float)) or label is None:
-        return _Row(line, [], "the text must be a string, the label a string or a whole number")
+        return _Row(line, [], "needs a string as text, and a string or a whole number as label")
     return _Row(line, [str(label), body])
 
 
-def _faults(rows: list[_Row], width: int) -> list[str]:
-    problems = []
-    for row in rows:
-        if row.fault:
-            problems.append(f"line {row.line + 1}: {row.fault}")
-        elif row.fields in ([], [""]):
-            problems.append(f"line {row.line + 1} is blank")
-        elif len(row.fields) != width:
-            problems.append(f"line {row.line + 1} has {len(row.fields)} fields, expected {width}")
-    return problems
+def _fault(row: _Row, width: int) -> str | None:
+    """What is wrong with a record as such, before its label and text are looked at."""
+    if row.fault:
+        return row.fault
+    if row.fields in ([], [""]):
+        return "is blank"
+    if len(row.fields) != width:
+        return f"has {len(row.fields)} fields, expected {width}"
+    return None
 
 
-def _read_as_the_lab(text: str, layout: MessageFormat) -> pd.DataFrame:
+def _read_as_the_lab(text: str, layout: MessageFormat, path: Path) -> pd.DataFrame:
     """pandas.read_csv with default quoting; a message's line is counted from those before it."""
-    table = pd.read_csv(io.StringIO(text), sep="\t", header=None, names=layout.columns)
-    table = table[[layout.label_column, layout.text_column]].fillna("").astype(str)
+    try:
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep="\t",
+            header=None,
+            names=layout.columns,
+            index_col=False,
+            skip_blank_lines=False,
+            keep_default_na=False,
+            dtype=str,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        reason = " ".join(str(error).split())
+        raise LoralabError(f"{path} cannot be read with data.parser lab ({reason})") from None
+    table = table[[layout.label_column, layout.text_column]].fillna("")
     table.columns = ["label", "text"]
     # A quoted field that swallowed lines holds their line breaks.
     lines = 1 + table["text"].str.count("\n") + table["label"].str.count("\n")
@@ -174,15 +194,15 @@ def _read_as_the_lab(text: str, layout: MessageFormat) -> pd.DataFrame:
     return table
 
 
-def _check(table: pd.DataFrame, layout: MessageFormat, path: Path) -> None:
-    """Labels and texts, all problems at once."""
-    expected = f"expected one of {', '.join(layout.labels)} (data.labels)"
-    problems = []
-    for row in table.itertuples():
-        if row.label not in layout.labels:
-            problems.append(f"line {row.id + 1}: unknown label {row.label!r}, {expected}")
-        if not row.text.strip():
-            problems.append(f"line {row.id + 1}: the text is empty")
-    raise_all(problems, f"{path}")
-    absent = [label for label in layout.labels if label not in set(table["label"])]
-    raise_all([f"no message has the label {label!r}" for label in absent], f"{path}")
+def _row_problems(table: pd.DataFrame, labels: list[str]) -> list[tuple[int, str]]:
+    """The line and the problem of every unknown label and every empty text."""
+    expected = f"expected one of {', '.join(labels)} (data.labels)"
+    unknown = table[~table["label"].isin(labels)]
+    empty = table[table["text"].str.strip() == ""]
+    return [
+        *(
+            (row.id, f"has the unknown label {row.label!r}, {expected}")
+            for row in unknown.itertuples()
+        ),
+        *((row.id, "has an empty text") for row in empty.itertuples()),
+    ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from loralab.errors import LoralabError, raise_all
 from loralab.model.checkpoints import PROJECTIONS, read_metadata, read_safetensors
@@ -50,17 +50,30 @@ def load_adapter(model: GPT2, folder: Path) -> list[str]:
     """
     path = folder / ADAPTER_FILE
     tensors = read_safetensors(path)
-    description = read_metadata(path, METADATA_KEY)
-    plan = [PlannedAdapter(**entry) for entry in description["plan"]]
+    plan, labels = _read_description(path)
     _check_fits(model, plan, path)
     inject(model, plan)
-    replace_head(model, len(description["labels"]), bias=_HEAD + "bias" in tensors)
+    replace_head(model, len(labels), bias=_HEAD + "bias" in tensors)
     layers = _flat_adapters(model)
     expected = {_TRUNK + name: tensor for name, tensor in _to_peft(layers).items()}
     expected |= {_HEAD + name: p.detach() for name, p in model.head.named_parameters()}
     raise_all(_differences(tensors, expected), str(path))
     _fill(model, tensors)
-    return description["labels"]
+    return labels
+
+
+def _read_description(path: Path) -> tuple[list[PlannedAdapter], list[str]]:
+    """The plan and the labels that the file's metadata hold."""
+    description = read_metadata(path, METADATA_KEY)
+    try:
+        plan = [PlannedAdapter(**entry) for entry in description["plan"]]
+        labels = [str(label) for label in description["labels"]]
+        sound = len(labels) >= 2 and all(entry.rank >= 1 for entry in plan)
+    except (KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise LoralabError(f"{path} has damaged {METADATA_KEY} metadata; train again")
+    return plan, labels
 
 
 def _flat_adapters(model: GPT2) -> dict[str, tuple[Tensor, Tensor, float]]:
@@ -148,8 +161,8 @@ def _check_fits(model: GPT2, plan: list[PlannedAdapter], path: Path) -> None:
     for entry in plan:
         layer = modules.get(entry.module)
         wanted = (entry.in_features, entry.out_features)
-        if layer is None:
-            problems.append(f"{entry.module} is adapted, which the base model lacks")
+        if not isinstance(layer, nn.Linear):
+            problems.append(f"{entry.module} is adapted and is no linear layer of the base model")
         elif (layer.in_features, layer.out_features) != wanted:
             has = f"{layer.in_features} to {layer.out_features}"
             problems.append(

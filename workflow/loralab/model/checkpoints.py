@@ -126,10 +126,15 @@ def write_base_config(shape: GPT2Shape, folder: Path) -> None:
 
 def read_base_shape(folder: Path) -> GPT2Shape:
     """The shape that `config.json` tells."""
-    config = read_json(folder / CONFIG_FILE)
+    path = folder / CONFIG_FILE
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise LoralabError(f"{path} holds no mapping; it should be a GPT-2 configuration")
     keys = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
-    missing = [key for key in keys if not isinstance(config.get(key), int)]
-    raise_all([f"{key} is missing" for key in missing], f"{folder / CONFIG_FILE}")
+    unfit = [key for key in keys if not isinstance(config.get(key), int) or config[key] < 1]
+    raise_all([f"{key} is no whole number above 0" for key in unfit], str(path))
+    if config["n_embd"] % config["n_head"]:
+        raise LoralabError(f"{path}: n_embd {config['n_embd']} is no multiple of n_head")
     return GPT2Shape(*(config[key] for key in keys))
 
 
@@ -169,8 +174,11 @@ def read_metadata(path: Path, key: str) -> dict:
     """The JSON object that a safetensors file carries under `key` of its own metadata."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})[key])
+            found = json.loads((file.metadata() or {})[key])
     except (KeyError, ValueError):
         raise LoralabError(f"{path} has no {key} metadata; it was not written by loralab") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise LoralabError(f"{path} is no sound safetensors file ({error})") from None
+    if not isinstance(found, dict):
+        raise LoralabError(f"{path} has damaged {key} metadata; train again")
+    return found

@@ -116,6 +116,8 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise LoralabError(f"{path} is not UTF-8 (byte {error.start}); fetch it again") from None
+    except FileNotFoundError:
+        raise LoralabError(f"{path} is missing; run the stage that writes it") from None
 
 
 def _ranks(merges: list[tuple[bytes, bytes]]) -> dict[bytes, int]:
@@ -132,7 +134,7 @@ def _check_vocabulary(path: Path, ranks: dict[bytes, int]) -> None:
         vocabulary = json.loads(_read_text(path))
         end = vocabulary.pop(END_OF_TEXT)
         read = {bytes(symbols[s] for s in token): rank for token, rank in vocabulary.items()}
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise LoralabError(f"{path} is no GPT-2 vocabulary ({error!r}); fetch it again") from None
     if read != ranks or end != len(ranks):
         raise LoralabError(
