@@ -1,4 +1,9 @@
-"""The look all figures share: size, palette, number formats, and how a PNG is written."""
+"""The look all figures share: size, palette, number formats, and how a PNG is written.
+
+The figures themselves are in the modules `*_figures`, by section of the report. Each has a drawing
+function, from data to a matplotlib figure, beside its public function, from a run's files to one
+PNG, so that what a figure says can be checked without reading pixels.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import cache, wraps

@@ -1,30 +1,42 @@
 """The markdown report: every number in it is read from an artifact."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from loralab.provenance import read_json
+from loralab.reporting.claims import with_training_figures
 
 SYSTEM_NAMES = {
-    "majority": "majority class",
+    "majority": "the majority class",
     "tfidf": "character TF-IDF + logistic regression",
     "head_only": "head only, no adapter",
 }
-OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluation")
+SIGNIFICANT = 0.05  # p values below it are called a difference
+_AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
+OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate")
 
 
-def render_report(
-    experiment: str, run: Path, dataset: Path, base: Path, settings: dict, examples: list[dict]
-) -> str:
-    """The report of the run in the folder `run`, as markdown.
+@dataclass(frozen=True)
+class Folders:
+    """Where the artifacts of a run lie."""
 
-    `settings` are those the stage reads; `examples` are texts classified by the trained model, each
-    with `text`, `predicted` and `probability`.
+    run: Path
+    dataset: Path
+    tokenizer: Path
+    base: Path
+
+
+def render_report(experiment: str, folders: Folders, settings: dict, examples: list[dict]) -> str:
+    """The report of a run, as markdown.
+
+    `settings` are those the stage reads, as nested mappings; `examples` are texts classified by the
+    trained model, each with `text`, `predicted` and `probability`.
     """
-    found = _artifacts(run, dataset, base)
+    found = _artifacts(folders)
     metrics, split = found["metrics"], found["split"]
     test = metrics["splits"]["test"]
     context = {
@@ -34,21 +46,29 @@ def render_report(
         "test": test,
         "headline": _headline(test),
         "base_sentence": _base_sentence(settings["base"], found["base_config"]),
-        "base_folder": base.as_posix(),
-        "has_pretraining": (base / "loss.png").is_file(),
-        "warnings": _stand_in_notes(settings) + found["training"]["warnings"],
+        "base_folder": folders.base.as_posix(),
+        "has_pretraining": (folders.base / "loss.png").is_file(),
+        "adapted_layers": _adapted_layers(found["parameters"], settings["lora"]),
+        "warnings": _notes(settings) + found["training"]["warnings"],
+        "recipe": _recipe(settings),
         "systems": _systems(metrics),
         "answers": _answers(found, settings, split, test),
         "examples": examples,
         **found,
+        "claims": with_training_figures(
+            *(found["claims"], found["training"], metrics, settings["base"], split["protocol"])
+        ),
     }
     return _environment().get_template("report.md.j2").render(context)
 
 
-def _artifacts(run: Path, dataset: Path, base: Path) -> dict:
-    errors = pd.read_csv(run / "evaluation" / "errors.csv", keep_default_na=False)
-    folders = [dataset, base, *(run / stage for stage in OWN_STAGES)]
-    manifests = [read_json(folder / "manifest.json") for folder in folders]
+def _artifacts(folders: Folders) -> dict:
+    run, dataset, base = folders.run, folders.dataset, folders.base
+    errors = pd.read_csv(run / "evaluate" / "errors.csv", keep_default_na=False)
+    shared = {"download": dataset, "tokenizer": folders.tokenizer, "weights": base}
+    places = shared | {stage: run / stage for stage in OWN_STAGES}
+    by_stage = {stage: read_json(place / "manifest.json") for stage, place in places.items()}
+    manifests = list(by_stage.values())
     packages: dict = {}
     for manifest in manifests:
         packages |= manifest["fingerprint"]["packages"]
@@ -60,13 +80,30 @@ def _artifacts(run: Path, dataset: Path, base: Path) -> dict:
         "claims": read_json(run / "inject" / "claims.json"),
         "gradients": read_json(run / "gradcheck" / "gradients.json"),
         "training": read_json(run / "train" / "training.json"),
-        "metrics": read_json(run / "evaluation" / "metrics.json"),
+        "metrics": read_json(run / "evaluate" / "metrics.json"),
         "errors": errors.to_dict("records"),
         "structure_before": _one_block(run / "inject" / "structure_before.txt"),
         "structure_after": _one_block(run / "inject" / "structure_after.txt"),
         "manifests": manifests,
-        "machine": manifests[-1]["machine"],
+        "hashes": _hashes(by_stage),
+        "machine": by_stage["train"]["machine"],
         "packages": dict(sorted(packages.items())),
+    }
+
+
+def _hashes(manifests: dict[str, dict]) -> dict[str, str]:
+    """SHA-256 of what the result was made of, by a reader's name for it."""
+    wanted = {
+        "tokenizer, merges": ("tokenizer", "vocab.bpe"),
+        "tokenizer, vocabulary": ("tokenizer", "encoder.json"),
+        "base model": ("weights", "model.safetensors"),
+        "training messages": ("split", "train.csv"),
+        "test messages": ("split", "test.csv"),
+        "adapter": ("train", "adapter/adapter_model.safetensors"),
+        "predictions": ("evaluate", "predictions.csv"),
+    }
+    return {
+        name: manifests[stage]["outputs"][file]["sha256"] for name, (stage, file) in wanted.items()
     }
 
 
@@ -99,8 +136,21 @@ def _base_sentence(base: dict, shape: dict) -> str:
     return f"`{base['name']}`: {origin} ({size})"
 
 
-def _stand_in_notes(settings: dict) -> list[str]:
-    notes = []
+def _adapted_layers(parameters: dict, lora: dict) -> int:
+    """Layers with an adapter; fewer than adapters where they were injected more than once."""
+    return parameters["adapted_modules"] // lora["injections"]
+
+
+def _notes(settings: dict) -> list[str]:
+    """What a reader must know before any number."""
+    notes, lora = [], settings["lora"]
+    if lora["injections"] > 1:
+        times = lora["injections"]
+        notes.append(
+            f"The adapters were injected {times} times, as the lab did by mistake: every layer "
+            f"carries {times} of rank {lora['rank']}, which together are one of rank "
+            f"{times * lora['rank']} with alpha {times * lora['alpha']:g}."
+        )
     if settings["data"]["source"] == "embedded":
         notes.append(
             "The messages are generated by this project as a stand-in: nothing here says how well "
@@ -112,8 +162,20 @@ def _stand_in_notes(settings: dict) -> list[str]:
             "what GPT-2 would reach."
         )
     if settings["base"]["source"] == "random":
-        notes.append("The base model has random weights: the accuracies mean nothing.")
+        notes.append(
+            "The base model has random weights, never trained: the accuracies show that the "
+            "pipeline runs, not what GPT-2 would reach."
+        )
     return notes
+
+
+def _recipe(settings: dict) -> dict[str, str]:
+    """The settings of adapter and training, by the names of config.yaml."""
+    chosen = {f"lora.{key}": value for key, value in settings["lora"].items()}
+    silent = ("device", "log_every")
+    training = {k: v for k, v in settings["training"].items() if k not in silent}
+    chosen |= {f"training.{key}": value for key, value in training.items()}
+    return {key: "none" if value is None else str(value) for key, value in chosen.items()}
 
 
 def _systems(metrics: dict) -> dict[str, dict]:
@@ -131,14 +193,16 @@ def _answers(found: dict, settings: dict, split: dict, test: dict) -> dict[str, 
         "gradients": _gradient_answer(found["gradients"]),
         "q4": _training_answer(found["training"], split),
         "q5": _test_answer(found["metrics"], split, test),
+        "baselines": _baseline_answers(found["metrics"]),
     }
 
 
 def _structure_answer(parameters: dict, lora: dict) -> str:
     return (
-        f"{parameters['adapted_modules']} linear layers became `LoRALinear`: the layer itself, now "
-        f"frozen, as `base`, and beside it A and B of rank {lora['rank']}. Embeddings, norms and "
-        "the output head are as they were."
+        f"{_adapted_layers(parameters, lora)} linear layers became `LoRALinear`: the layer "
+        f"itself, now frozen, as `base`, and beside it A and B of rank {lora['rank']}"
+        f"{', nested ' + str(lora['injections']) + ' times' if lora['injections'] > 1 else ''}. "
+        "Embeddings, norms and the output head are as they were."
     )
 
 
@@ -181,22 +245,43 @@ def _gradient_answer(gradients: dict) -> str:
 
 
 def _training_answer(training: dict, split: dict) -> str:
-    first, last = training["epoch_metrics"][0], training["epoch_metrics"][-1]
+    epochs = training["epoch_metrics"]
+    kept = epochs[training["best_epoch"] - 1]
     counts = split["splits"]["train"]
     largest = max(v for k, v in counts.items() if k != "n") / counts["n"]
-    if len(training["epoch_metrics"]) > 1:
-        trend = (
-            f"The running loss went from {number(first['running_loss'])} in epoch 1 to "
-            f"{number(last['running_loss'])} in epoch {last['epoch']}"
-        )
-    else:
-        trend = f"The running loss of the one epoch is {number(last['running_loss'])}"
-    verdict = "more" if last["train_accuracy"] > largest else "no more"
+    verdict = "more" if kept["train_accuracy"] > largest else "no more"
     return (
-        f"{trend}; the train accuracy, without dropout, is {percent(last['train_accuracy'])} "
-        f"(running: {percent(last['running_accuracy'])}). Always answering the most frequent label "
-        f"would give {percent(largest)}, so the model has learnt {verdict} than that. "
-        f"{training['steps']} steps took {training['seconds']:.1f} s."
+        f"{_trend(epochs)} The adapter is that of epoch {kept['epoch']}"
+        f"{' (early stopping)' if kept is not epochs[-1] else ''}; its train accuracy, without "
+        f"dropout, is {percent(kept['train_accuracy'])} (running: "
+        f"{percent(kept['running_accuracy'])}). Always answering the most frequent label would "
+        f"give {percent(largest)}: it has learnt {verdict} than that. {training['steps']} steps "
+        f"took {training['seconds']:.1f} s."
+    )
+
+
+def _trend(epochs: list[dict]) -> str:
+    """How the losses developed, turning points included."""
+    first, last = epochs[0], epochs[-1]
+    if len(epochs) == 1:
+        return f"The running loss of the one epoch is {number(last['running_loss'])}."
+    lowest = min(epochs, key=lambda epoch: epoch["running_loss"])
+    text = (
+        f"The running loss went from {number(first['running_loss'])} in epoch 1 to "
+        f"{number(last['running_loss'])} in epoch {last['epoch']}"
+    )
+    if lowest is not last:
+        text += f", lowest in epoch {lowest['epoch']} ({number(lowest['running_loss'])})"
+    if last["validation_loss"] is None:
+        return f"{text}."
+    best = min(epochs, key=lambda epoch: epoch["validation_loss"])
+    if best is last:
+        return (
+            f"{text}; the validation loss ended at its lowest, {number(best['validation_loss'])}."
+        )
+    return (
+        f"{text}; the validation loss was lowest in epoch {best['epoch']} "
+        f"({number(best['validation_loss'])}) and ended at {number(last['validation_loss'])}."
     )
 
 
@@ -206,17 +291,31 @@ def _test_answer(metrics: dict, split: dict, test: dict) -> str:
     gap = 100 * (train["accuracy"] - test["accuracy"])
     inside = low <= train["accuracy"] <= high
     leak = split["leakage"]["masked"]
-    text = (
+    return (
         f"Test accuracy is {percent(test['accuracy'])}, train {percent(train['accuracy'])}: a gap "
         f"of {gap:.1f} points. The train accuracy lies {'inside' if inside else 'outside'} the "
         f"95 % interval of the test accuracy ({percent(low)} to {percent(high)}). "
         f"{leak['n']} of the {test['n']} test messages ({percent(leak['share'])}) have a masked "
         "twin in train."
     )
-    if "tfidf" in metrics["baselines"]:
-        base = metrics["baselines"]["tfidf"]["accuracy"]
-        text += f" Character TF-IDF with logistic regression reaches {percent(base)}."
-    return text
+
+
+def _baseline_answers(metrics: dict) -> list[str]:
+    """One sentence a baseline: who was right where the other was wrong, and what follows."""
+    return [
+        f"Against {SYSTEM_NAMES[name]}: the adapter alone is right on "
+        f"{found['only_first_right']} messages, the baseline alone on "
+        f"{found['only_second_right']}; exact McNemar p {p_value(found['p_value'])}. "
+        + _conclusion(found)
+        for name, found in metrics["comparisons"].items()
+    ]
+
+
+def _conclusion(found: dict) -> str:
+    if found["p_value"] >= SIGNIFICANT:
+        return "These messages do not tell the two apart."
+    better = found["only_first_right"] > found["only_second_right"]
+    return "The adapter is better." if better else "The baseline is better."
 
 
 def _environment() -> jinja2.Environment:
@@ -243,6 +342,11 @@ def number(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
+def p_value(value: float) -> str:
+    """A p value with its sign of relation, never rounded to zero."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
 def interval(bounds: list[float]) -> str:
     """The two ends of an interval of shares."""
     return f"{percent(bounds[0])} to {percent(bounds[1])}"
@@ -257,7 +361,4 @@ def figure(value: float | str | None) -> str:
 
 def cell(text: str) -> str:
     """Any text inside a table cell: nothing in it may end the cell or become markup."""
-    shown = " ".join(str(text).split())
-    for character in "\\`*_[]<>|#&!~":
-        shown = shown.replace(character, f"&#{ord(character)};")
-    return shown
+    return " ".join(str(text).split()).translate(_AS_ENTITIES)

@@ -1,0 +1,171 @@
+"""Small artifacts to draw, and reading back what was drawn."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+KINDS = ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+
+
+def messages_table() -> pd.DataFrame:
+    texts = ["a" * n for n in (10, 20, 30)] + ["b" * n for n in (100, 140)]
+    labels = ["ham"] * 3 + ["spam"] * 2
+    return pd.DataFrame({"id": range(5), "label": labels, "text": texts})
+
+
+def split_summary() -> dict:
+    return {
+        "messages": 1200,
+        "classes": {"ham": 1100, "spam": 100},
+        "balanced": 200,
+        "splits": {
+            "train": {"n": 140, "ham": 70, "spam": 70},
+            "test": {"n": 60, "ham": 30, "spam": 30},
+        },
+        "protocol": "stratified",
+        "seed": 123,
+    }
+
+
+def pretraining_log(steps: int = 40) -> pd.DataFrame:
+    step = np.arange(1, steps + 1)
+    loss = 3 + 4 * np.exp(-step / 10)
+    held_out = np.where(step % 10 == 0, loss + 0.1, np.nan)
+    return pd.DataFrame(
+        {"step": step, "tokens": step * 50_000, "loss": loss, "held_out_loss": held_out}
+    )
+
+
+def plan_table(blocks: int = 4) -> pd.DataFrame:
+    rows = [(f"h.{b}.{kind}", 100 * (b + 1)) for b in range(blocks) for kind in KINDS]
+    return pd.DataFrame(rows, columns=["module", "parameters"])
+
+
+def parameter_summary() -> dict:
+    before = {"trainable": 163_037_184, "total": 163_037_184}
+    return {
+        "head_parameters": 1538,
+        "language_model": {"trainable": 1_327_104, "total": 164_364_288, "before": before},
+        "classifier": {"trainable": 1_328_642, "total": 125_768_450, "before": before},
+    }
+
+
+def gradient_table(blocks: int = 2) -> pd.DataFrame:
+    rows = [("wte.weight", False, False, np.nan), ("head.weight", True, True, 12.0)]
+    for block in range(blocks):
+        rows.append((f"h.{block}.ln_1.weight", False, False, np.nan))
+        for kind in KINDS:
+            name = f"h.{block}.{kind}"
+            rows.append((f"{name}.weight", False, False, np.nan))
+            rows.append((f"{name}.bias", False, False, np.nan))
+            rows.append((f"{name}.lora_A", True, True, 0.0))
+            rows.append((f"{name}.lora_B", True, True, 0.5 + block))
+    table = pd.DataFrame(rows, columns=["parameter", "trainable", "gradient", "norm"])
+    table.insert(0, "model", "classifier")
+    return table
+
+
+def with_tensor(table: pd.DataFrame, parameter: str, **changes: object) -> pd.DataFrame:
+    assert (table["parameter"] == parameter).sum() == 1
+    table = table.astype({"trainable": object, "gradient": object})
+    table.loc[table["parameter"] == parameter, list(changes)] = list(changes.values())
+    return table
+
+
+def history_table(epochs: int, steps: int) -> pd.DataFrame:
+    step = np.arange(1, epochs * steps + 1)
+    epoch = (step - 1) // steps + 1
+    return pd.DataFrame(
+        {"epoch": epoch, "step": step, "loss": 1 / step, "learning_rate": 5e-5 / step}
+    )
+
+
+def epoch_metrics(epochs: int, validation: bool) -> list[dict]:
+    return [
+        {
+            "epoch": epoch,
+            "train_loss": 0.5 / epoch,
+            "train_accuracy": 1 - 0.1 / epoch,
+            "validation_loss": 0.6 / epoch if validation else None,
+            "validation_accuracy": 1 - 0.2 / epoch if validation else None,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def scores(confusion: list[list[int]], labels: list[str]) -> dict:
+    counts = np.array(confusion)
+    accuracy = counts.trace() / counts.sum() if counts.sum() else None
+    return {
+        "n": int(counts.sum()),
+        "accuracy": accuracy,
+        "accuracy_ci95": None if accuracy is None else [accuracy - 0.04, min(accuracy + 0.04, 1)],
+        "roc_auc": None,
+        "confusion": {
+            true: dict(zip(labels, row, strict=True))
+            for true, row in zip(labels, confusion, strict=True)
+        },
+    }
+
+
+def metrics_summary() -> dict:
+    labels = ["ham", "spam"]
+    return {
+        "labels": labels,
+        "positive": "spam",
+        "splits": {
+            "train": scores([[70, 0], [1, 69]], labels),
+            "test": scores([[29, 1], [3, 27]], labels),
+        },
+        "baselines": {
+            "majority": scores([[30, 0], [30, 0]], labels),
+            "tfidf": scores([[28, 2], [4, 26]], labels),
+            "head_only": scores([[20, 10], [5, 25]], labels),
+        },
+    }
+
+
+def predictions_table(probabilities: dict[str, list[float]], labels: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame({f"p_{label}": values for label, values in probabilities.items()})
+    names = list(probabilities)
+    predicted = [names[place] for place in table.to_numpy().argmax(axis=1)]
+    front = {"split": "test", "id": range(len(labels)), "label": labels, "predicted": predicted}
+    return pd.concat([pd.DataFrame(front), table], axis="columns")
+
+
+def spam_predictions(spam: list[float], labels: list[str]) -> pd.DataFrame:
+    return predictions_table({"ham": [1 - p for p in spam], "spam": spam}, labels)
+
+
+def good_predictions() -> pd.DataFrame:
+    return spam_predictions([0.1, 0.2, 0.6, 0.55, 0.9, 0.95], ["ham"] * 3 + ["spam"] * 3)
+
+
+def baselines_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    renamed = predictions.rename(columns={"split": "baseline"})
+    names = ("majority", "tfidf", "head_only")
+    return pd.concat([renamed.assign(baseline=name) for name in names])
+
+
+def as_csv(table: pd.DataFrame, path: Path) -> Path:
+    table.to_csv(path, index=False)
+    return path
+
+
+def as_json(content: object, path: Path) -> Path:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def texts(figure: Figure) -> str:
+    """Everything the figure says, drawn once so that tick labels and warnings appear."""
+    figure.canvas.draw()
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
+
+
+def axis_labels(figure: Figure) -> set[str]:
+    return {label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())}
