@@ -5,16 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loralab.config import (
-    RUNTIME_SETTINGS,
-    STAGE_SETTINGS,
-    build,
-    load_mapping,
-    merge,
-    restore_types,
-    stage_settings,
-    validate,
-)
+from loralab.config import RUNTIME_SETTINGS, STAGE_SETTINGS, build, stage_settings
+from loralab.config_file import load_mapping, merge, restore_types, validate
 from loralab.errors import LoralabError
 
 ROOT = Path(__file__).parents[1]
@@ -219,3 +211,18 @@ def test_a_partial_configuration_refuses_what_its_stage_does_not_declare(mapping
 def test_a_configuration_cannot_be_changed(mapping):
     with pytest.raises(AttributeError):
         build(mapping).seed = 1
+
+
+def test_experiments_agree_on_the_files_they_share():
+    for section, name in (("data", "dataset"), ("tokenizer", "name"), ("base", "name")):
+        shared = {}
+        for path in EXPERIMENTS:
+            settings = load_mapping([str(CONFIG), str(path)])[section]
+            pinned = {key: settings[key] for key in settings if key not in ("parser", "seed")}
+            assert shared.setdefault(settings[name], pinned) == pinned, f"{path}: {section}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(mapping, value):
+    found = complaint(mapping, {"training": {"learning_rate": value}})
+    assert "training.learning_rate" in found and "finite" in found

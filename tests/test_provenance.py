@@ -18,7 +18,7 @@ from loralab.provenance import (
     write_json,
 )
 
-CACHED = ("import_closure", "_syntax_tree", "_imports", "_normalised_code")
+CACHED = ("import_closure", "_syntax_tree", "_imports", "_normalised_code", "_named_beside")
 
 
 def forget():
@@ -40,7 +40,7 @@ def package(tmp_path, monkeypatch):
 
 def code(stage):
     forget()
-    return fingerprint(f"loralab.stages.{stage}", {})["code"]
+    return fingerprint(f"loralab.stages.{stage}", {}, 2)["code"]
 
 
 def edit(path, old, new):
@@ -75,8 +75,16 @@ def test_a_change_of_the_reports_template_changes_the_reports_hash(package):
     assert code("report") != before
 
 
+def test_a_change_of_the_reports_template_leaves_every_other_stage_alone(package):
+    others = [stage for stage in STAGE_SETTINGS if stage != "report"]
+    before = [code(stage) for stage in others]
+    template = package / "reporting" / "report.md.j2"
+    template.write_text(template.read_text(encoding="utf-8") + "\nmore\n", encoding="utf-8")
+    assert [code(stage) for stage in others] == before
+
+
 def test_a_fingerprint_holds_settings_and_stage():
-    found = fingerprint("loralab.stages.split", {"seed": 1})
+    found = fingerprint("loralab.stages.split", {"seed": 1}, 2)
     assert (found["stage"], found["settings"]) == ("split", {"seed": 1})
 
 
@@ -94,7 +102,7 @@ def test_every_stage_reaches_itself_and_the_runner(stage):
 
 @pytest.mark.parametrize("stage", ["download", "split"])
 def test_data_stages_do_not_depend_on_torch(stage):
-    packages = fingerprint(f"loralab.stages.{stage}", {})["packages"]
+    packages = fingerprint(f"loralab.stages.{stage}", {}, 2)["packages"]
     assert "torch" not in packages
     assert "jsonschema" not in packages
 
@@ -102,7 +110,7 @@ def test_data_stages_do_not_depend_on_torch(stage):
 def test_training_depends_on_the_version_of_torch():
     import importlib.metadata
 
-    packages = fingerprint("loralab.stages.train", {})["packages"]
+    packages = fingerprint("loralab.stages.train", {}, 2)["packages"]
     assert packages["torch"] == importlib.metadata.version("torch")
 
 

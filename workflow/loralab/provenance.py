@@ -58,15 +58,21 @@ def sha256_file(path: Path) -> str:
 # --- fingerprints ---------------------------------------------------------------------------------
 
 
-def fingerprint(module: str, settings: dict) -> dict:
-    """What decides the outputs of the stage in `module` (a dotted name) run with `settings`."""
+def fingerprint(module: str, settings: dict, threads: int) -> dict:
+    """What decides the outputs of the stage in `module` (a dotted name) run with `settings`.
+
+    The number of threads is part of it where torch computes: sums over other parts of a tensor
+    round otherwise.
+    """
     closure = import_closure(module)
-    return {
+    packages = package_versions(closure)
+    made_of = {
         "code": _code_hash(closure),
-        "packages": package_versions(closure),
+        "packages": packages,
         "settings": settings,
         "stage": module.rpartition(".")[2],
     }
+    return made_of | ({"threads": threads} if "torch" in packages else {})
 
 
 @cache
@@ -135,10 +141,16 @@ def _normalised_code(module: str) -> str:
 
 
 def _data_files(closure: tuple[str, ...]) -> list[Path]:
-    """Files that are no Python but belong to the folders of these modules (templates, say)."""
-    folders = {_module_file(module).parent for module in closure} - {PACKAGE_FOLDER}
-    files = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
-    return sorted(p for p in files if p.suffix != ".py" and "__pycache__" not in p.parts)
+    """Files that are no Python, lie beside a module and are named by it (a template, say)."""
+    return sorted(path for module in closure for path in _named_beside(module))
+
+
+@cache
+def _named_beside(module: str) -> tuple[Path, ...]:
+    texts = {n.value for n in ast.walk(_syntax_tree(module)) if isinstance(n, ast.Constant)}
+    folder = _module_file(module).parent
+    files = [path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"]
+    return tuple(path for path in files if path.name in texts)
 
 
 def package_versions(closure: tuple[str, ...]) -> dict[str, str]:

@@ -1,9 +1,11 @@
 # The configuration, checked once, and what every rule shares.
 import os
+import sys
 
 from snakemake.exceptions import WorkflowError
 
-from loralab.config import restore_types, runtime_settings, stage_settings, validate
+from loralab.config import runtime_settings, stage_settings
+from loralab.config_file import restore_types, validate
 from loralab.errors import LoralabError
 from loralab.provenance import canonical_json, fingerprint
 
@@ -29,16 +31,25 @@ envvars:
     "LORALAB_RUNTIME",
 
 
+# A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of the
+# fingerprint.
+THREADS = int(os.environ.get("LORALAB_THREADS", 2))
+
+# `python` in a rule is the one that runs Snakemake, also where its environment is not activated.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+
 def stage_fingerprint(stage):
-    """One string that changes exactly when the stage's code, settings or packages do."""
-    return canonical_json(fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage)))
+    """One string that changes exactly when the stage's code, settings, packages or threads do."""
+    settings = stage_settings(config, stage)
+    return canonical_json(fingerprint(f"loralab.stages.{stage}", settings, THREADS))
 
 
 def command(stage):
     """The shell command of a stage; its settings travel in the fingerprint."""
     return (
         f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} "
-        "--threads {threads} --log {log:q}"
+        f"--threads {THREADS} --log {{log:q}}"
     )
 
 

@@ -34,8 +34,16 @@ rule split:
         f"{RUN}/split/validation.csv",
         f"{RUN}/split/test.csv",
         f"{RUN}/split/split.json",
-        f"{RUN}/split/lengths.png",
-        f"{RUN}/split/classes.png",
+        report(
+            f"{RUN}/split/lengths.png",
+            caption="../report/lengths.rst",
+            category="Data",
+        ),
+        report(
+            f"{RUN}/split/classes.png",
+            caption="../report/classes.rst",
+            category="Data",
+        ),
         f"{RUN}/split/manifest.json",
     log:
         f"{LOGS}/split.log",

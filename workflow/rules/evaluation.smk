@@ -11,23 +11,43 @@ rule evaluate:
         f"{TOKENIZER}/manifest.json",
         f"{BASE}/manifest.json",
     output:
-        f"{RUN}/evaluation/predictions.csv",
-        f"{RUN}/evaluation/metrics.json",
-        f"{RUN}/evaluation/errors.csv",
-        f"{RUN}/evaluation/baseline_predictions.csv",
-        f"{RUN}/evaluation/confusion.png",
-        f"{RUN}/evaluation/roc.png",
-        f"{RUN}/evaluation/precision_recall.png",
-        f"{RUN}/evaluation/calibration.png",
-        f"{RUN}/evaluation/baselines.png",
-        f"{RUN}/evaluation/manifest.json",
+        f"{RUN}/evaluate/predictions.csv",
+        f"{RUN}/evaluate/metrics.json",
+        f"{RUN}/evaluate/errors.csv",
+        f"{RUN}/evaluate/baseline_predictions.csv",
+        report(
+            f"{RUN}/evaluate/confusion.png",
+            caption="../report/confusion.rst",
+            category="Evaluation",
+        ),
+        report(
+            f"{RUN}/evaluate/roc.png",
+            caption="../report/roc.rst",
+            category="Evaluation",
+        ),
+        report(
+            f"{RUN}/evaluate/precision_recall.png",
+            caption="../report/precision_recall.rst",
+            category="Evaluation",
+        ),
+        report(
+            f"{RUN}/evaluate/calibration.png",
+            caption="../report/calibration.rst",
+            category="Evaluation",
+        ),
+        report(
+            f"{RUN}/evaluate/baselines.png",
+            caption="../report/baselines.rst",
+            category="Evaluation",
+        ),
+        f"{RUN}/evaluate/manifest.json",
     log:
         f"{LOGS}/evaluate.log",
     benchmark:
         f"{LOGS}/evaluate.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=240,

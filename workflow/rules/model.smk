@@ -40,7 +40,7 @@ rule weights:
         f"{LOGS}/weights.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=30,
@@ -62,7 +62,11 @@ rule inject:
         f"{RUN}/inject/claims.json",
         f"{RUN}/inject/structure_before.txt",
         f"{RUN}/inject/structure_after.txt",
-        f"{RUN}/inject/parameters.png",
+        report(
+            f"{RUN}/inject/parameters.png",
+            caption="../report/parameters.rst",
+            category="Model",
+        ),
         f"{RUN}/inject/manifest.json",
     log:
         f"{LOGS}/inject.log",
@@ -88,7 +92,11 @@ rule gradcheck:
     output:
         f"{RUN}/gradcheck/gradients.csv",
         f"{RUN}/gradcheck/gradients.json",
-        f"{RUN}/gradcheck/gradients.png",
+        report(
+            f"{RUN}/gradcheck/gradients.png",
+            caption="../report/gradients.rst",
+            category="Model",
+        ),
         f"{RUN}/gradcheck/manifest.json",
     log:
         f"{LOGS}/gradcheck.log",
@@ -96,7 +104,7 @@ rule gradcheck:
         f"{LOGS}/gradcheck.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=30,

@@ -1,21 +1,26 @@
 rule report:
     input:
         f"{DATASET}/source.json",
+        f"{TOKENIZER}/manifest.json",
         f"{BASE}/manifest.json",
         f"{RUN}/split/manifest.json",
         f"{RUN}/inject/manifest.json",
         f"{RUN}/gradcheck/manifest.json",
         f"{RUN}/train/manifest.json",
-        f"{RUN}/evaluation/manifest.json",
+        f"{RUN}/evaluate/manifest.json",
         f"{RUN}/split/split.json",
         f"{RUN}/inject/parameters.json",
         f"{RUN}/inject/claims.json",
         f"{RUN}/gradcheck/gradients.json",
         f"{RUN}/train/training.json",
-        f"{RUN}/evaluation/metrics.json",
-        f"{RUN}/evaluation/errors.csv",
+        f"{RUN}/evaluate/metrics.json",
+        f"{RUN}/evaluate/errors.csv",
     output:
-        f"{RUN}/report.md",
+        report(
+            f"{RUN}/report.md",
+            caption="../report/report.rst",
+            category="Report",
+        ),
         f"{RUN}/manifest.json",
     log:
         f"{LOGS}/report.log",
@@ -23,10 +28,11 @@ rule report:
         f"{LOGS}/report.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=30,
+        gpu=1,
     params:
         fingerprint=stage_fingerprint("report"),
     shell:

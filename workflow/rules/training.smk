@@ -1,7 +1,3 @@
-# Two threads whatever --cores says, so that results do not depend on it; `--set-threads train=8` on larger
-# machines.
-
-
 rule train:
     input:
         f"{RUN}/split/train.csv",
@@ -17,7 +13,11 @@ rule train:
         f"{RUN}/train/adapter/adapter_config.json",
         f"{RUN}/train/history.csv",
         f"{RUN}/train/training.json",
-        f"{RUN}/train/curves.png",
+        report(
+            f"{RUN}/train/curves.png",
+            caption="../report/curves.rst",
+            category="Training",
+        ),
         f"{RUN}/train/manifest.json",
     log:
         f"{LOGS}/train.log",
@@ -25,7 +25,7 @@ rule train:
         f"{LOGS}/train.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=240,
