@@ -39,6 +39,11 @@ def test_no_test_messages_leak_nothing():
     assert found["masked"] == {"n": 0, "share": 0.0}
 
 
+def test_texts_of_which_nothing_is_left_are_no_twins():
+    assert counts(["привет", ":)"], ["пока", ":("]) == [0, 0, 0]
+    assert counts([":)"], [":)"]) == [1, 1, 0]
+
+
 def test_forms_are_what_they_say():
     assert folded(" A  b\nC ") == "a b c"
     assert masked("Call 0800-12 &amp; WIN!") == "call 0000 00 win"

@@ -160,3 +160,16 @@ def test_the_lab_parser_refuses_a_quote_that_never_closes(read):
 def test_the_lab_parser_reports_a_blank_line_by_its_number(read):
     with pytest.raises(LoralabError, match="line 2 "):
         read("ham\ta\n\nspam\tb\n", parser="lab")
+
+
+def test_a_table_keeps_every_kind_of_line_break_inside_a_text(tmp_path):
+    texts = ["one\rtwo", "one\ntwo", "one\r\ntwo", 'a "quote", a comma', "NA"]
+    table = pd.DataFrame({"id": range(5), "label": "ham", "text": texts})
+    write_table(table, tmp_path / "table.csv")
+    assert list(read_table(tmp_path / "table.csv")["text"]) == texts
+
+
+def test_half_a_surrogate_pair_is_a_fault_of_its_line(read):
+    content = json.dumps({"label": "ham", "text": "a\ud800"}) + "\n"
+    with pytest.raises(LoralabError, match="line 1 has a text with half a surrogate pair"):
+        read(content, format="jsonl", columns=None)

@@ -80,8 +80,16 @@ def test_a_fraction_of_zero_makes_no_split():
 
 
 def test_too_few_messages_are_refused():
-    with pytest.raises(LoralabError, match="'spam' has 2 messages.*none is left for"):
+    with pytest.raises(
+        LoralabError, match="'spam' has 2 messages, which leaves none for validation"
+    ):
         split_by_class(messages(ham=50, spam=2), LABELS, FRACTIONS, 1, False)
+
+
+def test_of_a_class_too_small_to_balance_with_the_small_one_is_named():
+    with pytest.raises(LoralabError, match="class 'spam' has 1 messages") as caught:
+        split_by_class(messages(ham=20, spam=1), LABELS, FRACTIONS, 1, True)
+    assert "ham" not in str(caught.value)
 
 
 # The lab's protocol

@@ -6,6 +6,7 @@ from loralab.model.lab_claims import lab_claims
 LAB_SPLIT = {
     "messages": 5572,
     "balanced": 1494,
+    "balance": "undersample",
     "protocol": "lab",
     "splits": {"train": {"n": 1195}, "test": {"n": 299}},
 }
@@ -40,7 +41,14 @@ def claims() -> dict[str, dict]:
         ("double_injection.gradients.with", 288, 288, "reproduced"),
         ("gradients.success", "SUCCESS", "SUCCESS with every B frozen", "refuted"),
         ("data.messages", 5572, 5572, "reproduced"),
+        ("data.balanced", 1494, 1494, "reproduced"),
         ("data.train", 1195, 1195, "reproduced"),
+        ("data.test", 299, 299, "reproduced"),
+        ("training.interrupted", "interrupted", None, "refuted"),
+        ("training.seconds", 1646, None, "not comparable"),
+        ("training.loss", 0.1980, None, "not comparable"),
+        ("training.train_accuracy", 92.20, None, "not comparable"),
+        ("training.test_accuracy", 97.99, None, "not comparable"),
     ],
 )
 def test_each_claim_has_its_measured_value_and_verdict(claims, name, published, measured, verdict):
@@ -60,6 +68,18 @@ def test_another_split_of_the_real_data_compares_the_balance_alone():
     assert found["data.balanced"]["verdict"] == "reproduced"
     assert found["data.train"]["verdict"] == "not comparable"
     assert found["data.test"]["verdict"] == "not comparable"
+
+
+def test_every_claim_is_among_those_checked_here(claims):
+    assert len(claims) == 23
+
+
+def test_messages_that_are_not_balanced_are_not_compared_with_the_balanced_ones():
+    found = _by_id(
+        LAB_SPLIT | {"protocol": "stratified", "balance": "none", "balanced": 5574}, True
+    )
+    assert found["data.balanced"]["verdict"] == "not comparable"
+    assert found["data.balanced"]["measured"] is None
 
 
 def test_other_data_are_never_compared_with_the_report():

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
+import networkx
 import pandas as pd
 import pytest
 import yaml
@@ -45,10 +47,21 @@ def jobs(folder: Path, *arguments: str) -> set[str]:
     return named - {"all"}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A project folder in which a small experiment has run."""
-    folder = tmp_path_factory.mktemp("project")
+def planned(folder: Path) -> dict[str, dict[str, set[str]]]:
+    """The input and output files of every stage's rule, as Snakemake plans them."""
+    dry = snakemake(folder, "--dry-run", "--forceall", "--configfile", "small.yaml")
+    rules: dict[str, dict[str, set[str]]] = {}
+    for line in (dry.stdout + dry.stderr).splitlines():
+        if line.startswith("rule "):
+            rules[line.split()[1].rstrip(":")] = current = {"input": set(), "output": set()}
+        kind, _, paths = line.strip().partition(": ")
+        if line.startswith("    ") and kind in ("input", "output"):
+            current[kind] = set(paths.split(", "))
+    return {rule: files for rule, files in rules.items() if files["output"]}
+
+
+def copy_of_the_project(folder: Path) -> None:
+    """What Snakemake needs of the project, small enough to copy for a test."""
     for name in ("Snakefile", "config.yaml", "environment.yml"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "profiles", folder / "profiles")
@@ -56,6 +69,13 @@ def finished(tmp_path_factory) -> Path:
     for name in ("rules", "schemas"):
         shutil.copytree(ROOT / "workflow" / name, folder / "workflow" / name)
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A project folder in which a small experiment has run."""
+    folder = tmp_path_factory.mktemp("project")
+    copy_of_the_project(folder)
     done = snakemake(folder, "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -116,7 +136,7 @@ def test_touching_files_reruns_nothing(finished):
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
-        ("training={learning_rate: 0.001}", {"train", "evaluate", "report", "gradcheck"}),
+        ("training={learning_rate: 0.001}", {"train", "evaluate", "report"}),
         ("training={epochs: 2}", {"train", "evaluate", "report"}),
         ("evaluation={errors: 3}", {"evaluate", "report"}),
         ("report={examples: [hello]}", {"report"}),
@@ -136,13 +156,11 @@ def test_a_misspelt_key_names_the_nearest_valid_one(finished):
 
 def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
     run = finished / "results" / "embedded"
-    predictions = pd.read_csv(run / "evaluation" / "predictions.csv")
+    predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
     predictions = predictions[predictions["split"] == "test"].head(5)
     texts = pd.read_csv(run / "split" / "test.csv").set_index("id")["text"]
     chosen = [texts[number] for number in predictions["id"]]
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, *chosen]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=finished.parent)
-    answered = pd.read_csv(StringIO(done.stdout))
+    answered = pd.read_csv(StringIO(classify(finished, *chosen).stdout))
     assert (answered["p_spam"] - predictions["p_spam"].to_numpy()).abs().max() < 1e-5
     assert list(answered["predicted"]) == list(predictions["predicted"])
 
@@ -159,3 +177,154 @@ def test_missing_weights_name_the_file_its_hash_and_how_to_supply_it(finished, t
     assert "model.safetensors" in last and "a" * 64 in last and "mirror" in last
     assert "127.0.0.1:9" in last and "Traceback" not in failed.stderr
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_rules_name_the_files_that_the_stages_read_and_write(finished):
+    places = {
+        "download": "resources/data/embedded-sms",
+        "tokenizer": "resources/tokenizer/embedded-bpe",
+        "weights": "resources/base/embedded-gpt2",
+        "report": "results/embedded",
+    }
+    rules = planned(finished)
+    assert len(rules) == 9
+    for rule, files in rules.items():
+        folder = finished / places.get(rule, f"results/embedded/{rule}")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        read = {os.path.relpath(folder / name, finished) for name in manifest["inputs"]}
+        written = {os.path.relpath(folder / name, finished) for name in manifest["outputs"]}
+        assert files["input"] == read, rule
+        assert files["output"] <= written | {f"{folder.relative_to(finished)}/manifest.json"}, rule
+
+
+def test_the_readme_draws_the_stages_as_snakemake_connects_them(finished):
+    rules = planned(finished)
+    maker = {path: rule for rule, files in rules.items() for path in files["output"]}
+    graph = networkx.DiGraph()
+    for rule, files in rules.items():
+        graph.add_edges_from((maker[path], rule) for path in files["input"] if path in maker)
+    drawing = (ROOT / "README.md").read_text(encoding="utf-8").split("flowchart LR")[1]
+    chains = [line.split("-->") for line in drawing.split("```")[0].splitlines() if "-->" in line]
+    drawn = {pair for chain in chains for pair in pairwise(name.strip() for name in chain)}
+    assert drawn == set(networkx.transitive_reduction(graph).edges)
+
+
+TOPICS = {
+    "weather": ["rain all day", "the sun is out", "wind from the north", "snow by night"],
+    "food": ["soup is ready", "who baked the bread", "two pizzas please", "no salt, thanks"],
+    "money": ["rent is due", "lend me a tenner?", "paid the bill", 'he said "later"\nas ever'],
+}
+MESSAGES = [
+    (f"{text} ({n})", topic) for n in range(8) for topic in TOPICS for text in TOPICS[topic]
+]
+
+
+def own_messages(finished: Path, folder: Path, file_format: str) -> Path:
+    """A project whose small.yaml names a local file of three classes; the run's future folder."""
+    folder.mkdir(exist_ok=True)
+    copy_of_the_project(folder)
+    shutil.copytree(finished / "resources", folder / "resources")
+    table = pd.DataFrame(MESSAGES, columns=["message", "topic"])
+    if file_format == "csv":
+        table.to_csv(folder / "mine.csv", index=False)
+    else:
+        table.to_json(folder / "mine.jsonl", orient="records", lines=True)
+    mine = {
+        "experiment": "mine",
+        "data": {
+            "dataset": "mine",
+            "source": "file",
+            "file": f"mine.{file_format}",
+            "format": file_format,
+            "columns": None,
+            "labels": list(TOPICS),
+            "label_column": "topic",
+            "text_column": "message",
+        },
+        "training": {"epochs": 1, "batch_size": 16},
+        "report": {"examples": ["will it rain?"]},
+    }
+    small = {key: SMALL[key] for key in ("tokenizer", "base", "lora")}
+    (folder / "small.yaml").write_text(yaml.safe_dump(small | mine), encoding="utf-8")
+    return folder / "results" / "mine"
+
+
+def test_own_messages_of_three_classes_reach_a_report(finished, tmp_path):
+    run = own_messages(finished, tmp_path, "csv")
+    done = snakemake(tmp_path, "--configfile", "small.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    split = json.loads((run / "split" / "split.json").read_text())
+    assert split["messages"] == 96
+    assert split["splits"]["test"] == {"n": 21, "weather": 7, "food": 7, "money": 7}
+    predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
+    probabilities = predictions[["p_weather", "p_food", "p_money"]]
+    assert abs(probabilities.sum(axis=1) - 1).max() < 1e-5
+    report = (run / "report.md").read_text(encoding="utf-8")
+    assert "will it rain?" in report
+    assert all((run / part.split(")")[0]).is_file() for part in report.split("](")[1:])
+
+
+def test_json_lines_are_read_and_split_like_the_same_messages_in_csv(finished, tmp_path):
+    by_format = {}
+    for file_format in ("csv", "jsonl"):
+        run = own_messages(finished, tmp_path / file_format, file_format)
+        done = snakemake(tmp_path / file_format, "--configfile", "small.yaml", "--until", "split")
+        assert done.returncode == 0, done.stdout + done.stderr
+        by_format[file_format] = pd.read_csv(run / "split" / "test.csv")[["label", "text"]]
+    assert by_format["csv"].equals(by_format["jsonl"])
+
+
+def classify(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+    """Run `loralab classify` on the finished run."""
+    run = folder / "results" / "embedded"
+    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True)
+
+
+def test_classify_answers_alike_for_arguments_lines_and_a_csv_column(finished, tmp_path):
+    texts = ["win a prize, call now", "lunch, tomorrow?"]
+    pd.DataFrame({"id": [1, 2], "said": texts}).to_csv(tmp_path / "new.csv", index=False)
+    by_argument = classify(finished, *texts)
+    by_line = classify(finished, stdin="\n".join(texts) + "\n")
+    by_column = classify(finished, "--csv", str(tmp_path / "new.csv"), "--column", "said")
+    assert by_argument.returncode == 0, by_argument.stderr
+    assert list(pd.read_csv(StringIO(by_argument.stdout))["text"]) == texts
+    assert by_argument.stdout == by_line.stdout == by_column.stdout
+
+
+def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finished, tmp_path):
+    (tmp_path / "new.csv").write_text("id,said\n1,hello\n")
+    failed = classify(finished, "--csv", str(tmp_path / "new.csv"))
+    assert failed.returncode == 1
+    assert "no column 'text'" in failed.stderr and "id, said" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["hello", "  "], "text 2"),
+        (["--csv", "blank.csv"], "blank.csv row 2"),
+        (["--csv", "empty.csv"], "is no CSV"),
+        (["--csv", "latin.csv"], "is no CSV in UTF-8"),
+        (["--csv", "blank.csv", "hello"], "not both"),
+        (["--device", "tpu", "hello"], "invalid choice"),
+    ],
+)
+def test_classify_refuses_what_it_cannot_answer_in_one_line(
+    finished, tmp_path, monkeypatch, arguments, complaint
+):
+    (tmp_path / "blank.csv").write_text('text\nhello\n" "\n')
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "latin.csv").write_bytes("text\ncaf\xe9\n".encode("latin-1"))
+    monkeypatch.chdir(tmp_path)
+    failed = classify(finished, *arguments)
+    assert failed.returncode != 0 and failed.stdout == ""
+    assert complaint in failed.stderr and "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("run", ["results", "nowhere"])
+def test_classify_says_so_where_there_is_no_finished_run(finished, run):
+    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", finished / run, "hello"]
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr and "manifest.json" in failed.stderr

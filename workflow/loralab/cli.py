@@ -1,13 +1,14 @@
 """The command `loralab`: use a finished run."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import pandas as pd
 
 from loralab.config import build
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, raise_all
 from loralab.model.devices import choose_device
 from loralab.provenance import MANIFEST, read_json
 from loralab.stages.inference import load_classifier
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
         options.act(options)
     except LoralabError as error:
         sys.exit(f"loralab: error: {error}")
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(f"loralab: error: {error.filename}: {error.strerror}")
 
@@ -32,7 +35,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     classify.add_argument("--run", type=Path, required=True, help="folder, as results/embedded")
     classify.add_argument("--csv", type=Path, help="classify a column of this file")
     classify.add_argument("--column", default="text", help="that column (default: text)")
-    classify.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    classify.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     classify.add_argument("texts", nargs="*", help="texts; without any, one a line of stdin")
     classify.set_defaults(act=_classify)
     return parser.parse_args(arguments)
@@ -48,25 +51,44 @@ def _classify(options: argparse.Namespace) -> None:
     for place, label in enumerate(classifier.labels):
         table[f"p_{label}"] = probabilities[:, place]
     table.to_csv(sys.stdout, index=False, lineterminator="\n")
+    sys.stdout.flush()
 
 
 def _texts(options: argparse.Namespace) -> list[str]:
+    if options.csv and options.texts:
+        raise LoralabError("give texts or --csv, not both")
     if options.csv:
-        table = pd.read_csv(options.csv, keep_default_na=False, dtype=str)
-        if options.column not in table:
-            columns = ", ".join(table.columns)
-            raise LoralabError(f"{options.csv} has no column {options.column!r}; it has {columns}")
-        return list(table[options.column])
-    texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
+        texts, place = _column(options.csv, options.column), f"{options.csv} row"
+    elif options.texts:
+        texts, place = options.texts, "text"
+    else:
+        texts, place = [line.rstrip("\n") for line in sys.stdin], "standard input line"
     if not texts:
         raise LoralabError("no text to classify; give some, or lines on standard input")
+    empty = [f"{place} {n}" for n, text in enumerate(texts, start=1) if not text.strip()]
+    raise_all(empty, "empty texts cannot be classified")
     return texts
+
+
+def _column(path: Path, column: str) -> list[str]:
+    """One column of a CSV file with a header row."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise LoralabError(f"{path} is no CSV in UTF-8 ({' '.join(str(error).split())})") from None
+    if column not in table:
+        raise LoralabError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    return list(table[column])
 
 
 def _layout_of(run: Path) -> Layout:
     """The layout of a finished run, by the settings in the manifest of its evaluation."""
-    manifest = read_json(run / "evaluation" / MANIFEST)
-    settings = {**manifest["fingerprint"]["settings"], "experiment": run.name, "mirror": None}
+    path = run / "evaluate" / MANIFEST
+    try:
+        recorded = read_json(path)["fingerprint"]["settings"]
+    except (KeyError, TypeError):
+        raise LoralabError(f"{path} holds no settings; run the pipeline again") from None
+    settings = {**recorded, "experiment": run.name, "mirror": None}
     resources = run.resolve().parent.parent / "resources"
     return Layout(build(settings), results=run.resolve().parent, resources=resources)
 

@@ -26,10 +26,14 @@ CRITERIA = {"exact": exact, "folded": folded, "masked": masked}
 
 
 def leakage(train: pd.Series, test: pd.Series) -> dict[str, dict[str, float]]:
-    """For each criterion, how many texts of `test` equal one of `train`: `n` and `share`."""
+    """For each criterion, how many texts of `test` equal one of `train`: `n` and `share`.
+
+    A text of which a criterion leaves nothing (a smiley, or Cyrillic once it is masked) has no
+    twin by it.
+    """
     result = {}
     for name, form in CRITERIA.items():
-        known = set(train.map(form))
+        known = set(train.map(form)) - {""}
         n = int(test.map(form).isin(known).sum())
         result[name] = {"n": n, "share": round(n / len(test), 4) if len(test) else 0.0}
     return result

@@ -67,7 +67,12 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, the same bytes on every system."""
-    table.to_csv(path, index=False, lineterminator="\n")
+    # A reader takes a carriage return for the end of a row unless it is quoted, and the writer
+    # quotes it only where it quotes all texts.
+    texts = table.select_dtypes(exclude="number")
+    returns = any(texts[column].astype(str).str.contains("\r").any() for column in texts)
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    table.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
 
 
 def _decode(path: Path, encoding: str) -> str:
@@ -80,6 +85,8 @@ def _decode(path: Path, encoding: str) -> str:
             f"{path} line {line}: byte {raw[error.start]:#04x} is not {encoding}; "
             "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
         ) from None
+    except UnicodeError as error:
+        raise LoralabError(f"{path} is not {encoding} ({error}); set data.encoding") from None
     except LookupError:
         raise LoralabError(f"data.encoding {encoding!r} is no encoding that Python has") from None
 
@@ -156,6 +163,8 @@ def _json_row(line: int, text: str, layout: MessageFormat) -> _Row:
     label, body = (record[key] for key in wanted)
     if not isinstance(body, str) or isinstance(label, (dict, list, float)) or label is None:
         return _Row(line, [], "needs a string as text, and a string or a whole number as label")
+    if any("\ud800" <= character <= "\udfff" for character in body):
+        return _Row(line, [], "has a text with half a surrogate pair, which no encoding can write")
     return _Row(line, [str(label), body])
 
 

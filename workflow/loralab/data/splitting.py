@@ -31,6 +31,7 @@ def split_by_class(
     Rows keep the order of the source file. Raises LoralabError where a class has too few messages
     to put at least one in each split with a fraction above 0.
     """
+    _check_enough(messages, labels, fractions)
     if undersample:
         messages = _undersample(messages, labels, seed)
     names = [name for name, fraction in fractions.items() if fraction > 0]
@@ -39,9 +40,8 @@ def split_by_class(
     generator = np.random.default_rng(stream_seed(seed, "split/assign"))
     for label in labels:
         rows = generator.permutation(np.flatnonzero(messages["label"] == label))
-        counts = _apportion(len(rows), shares)
-        _check_enough(label, len(rows), dict(zip(names, counts, strict=True)))
-        for name, part in zip(names, np.split(rows, np.cumsum(counts)[:-1]), strict=True):
+        ends = np.cumsum(_apportion(len(rows), shares))
+        for name, part in zip(names, np.split(rows, ends[:-1]), strict=True):
             parts[name].append(part)
     tables = {name: messages.iloc[np.sort(np.concatenate(part))] for name, part in parts.items()}
     return Splits(len(messages), {name: t.reset_index(drop=True) for name, t in tables.items()})
@@ -67,12 +67,19 @@ def _apportion(total: int, shares: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _check_enough(label: str, found: int, counts: dict[str, int]) -> None:
-    raise_all(
-        [f"none is left for {name}" for name, count in counts.items() if count == 0],
-        f"class {label!r} has {found} messages, too few to split {len(counts)} ways "
-        "(add messages, change split.fractions, or set split.balance to none)",
-    )
+def _check_enough(messages: pd.DataFrame, labels: list[str], fractions: dict[str, float]) -> None:
+    names = [name for name, fraction in fractions.items() if fraction > 0]
+    shares = np.array([fractions[name] for name in names])
+    problems = []
+    for label in labels:
+        found = int((messages["label"] == label).sum())
+        empty = [n for n, count in zip(names, _apportion(found, shares), strict=True) if not count]
+        if empty:
+            problems.append(
+                f"class {label!r} has {found} messages, which leaves none for {', '.join(empty)}; "
+                "add messages or change split.fractions"
+            )
+    raise_all(problems, "too few messages to split")
 
 
 def split_as_the_lab(messages: pd.DataFrame, labels: list[str], seed: int) -> Splits:

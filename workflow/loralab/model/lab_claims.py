@@ -89,13 +89,16 @@ def _count_claims(once: dict, twice: dict) -> Iterator[dict]:
     }
     injected = {"trainable": 1_327_104, "total": 164_364_288, "percent": 0.81}
     with_head = {"trainable": 2_655_746, "total": 127_095_554, "percent": 2.09}
+    counts = once["language_model"]
+    frozen = counts["total"] - counts["trainable"]
+    per_rank = counts["trainable"] // LAB_RANK
     for key, name in words.items():
         yield _compared(
             f"injection.{key}",
             f"{name} of GPT-2 124M after injection at rank 8",
             injected[key],
             once["language_model"][key],
-            "The head onto the vocabulary is untied: 163,037,184 + 165,888 × rank.",
+            f"The head is untied from the embedding: {frozen:,} + {per_rank:,} × rank.",
         )
     for key, name in words.items():
         yield _compared(
@@ -131,7 +134,8 @@ def _gradient_claims(once: dict, twice: dict) -> Iterator[dict]:
         "parameter tensors with a gradient",
         288,
         once["with_gradient"],
-        "72 adapted layers have one A and one B each; the report counted two injections.",
+        f"{once['modules']} adapted layers have one A and one B each; the report counted two "
+        "injections.",
     )
     yield _compared(
         "gradients.without",
@@ -145,7 +149,8 @@ def _gradient_claims(once: dict, twice: dict) -> Iterator[dict]:
         "parameter tensors with a gradient, LoRA injected twice on purpose",
         288,
         twice["with_gradient"],
-        "Two injections adapt 144 modules, which is where the published figure comes from.",
+        f"Two injections make {twice['modules']} adapters, which is where the published figure "
+        "comes from.",
     )
     cannot_fail = once["lab_check_without_b"]
     yield _claim(
@@ -160,44 +165,43 @@ def _gradient_claims(once: dict, twice: dict) -> Iterator[dict]:
 
 
 def _data_claims(split: dict, is_real_data: bool) -> Iterator[dict]:
-    """What the report says of the messages; comparable where the messages are the real ones."""
+    """What the report says of the messages; compared where the experiment does the same."""
+    tables, protocol = split["splits"], split["protocol"]
+    as_the_lab = is_real_data and protocol == "lab"
+    balanced = is_real_data and split["balance"] == "undersample"
     stand_in = "This experiment does not read the SMS Spam Collection."
-    read = split["messages"] if is_real_data else None
-    explanation = (
-        "The file has 5574 messages; pandas' default quoting fuses some into others and reads "
+    other_balance = "This experiment does not balance the classes."
+    other_split = f"This experiment splits by protocol {protocol}."
+    fused = (
+        "One message a line is right. pandas' default quoting fuses some into others and reads "
         "5572 (data.parser lab)."
     )
-    if is_real_data:
-        yield _compared("data.messages", "messages in the collection", 5572, read, explanation)
-    else:
-        yield _claim(
-            "data.messages", "messages in the collection", 5572, None, NOT_COMPARABLE, stand_in
-        )
-    measured = {
-        "data.balanced": ("messages after balancing", 1494, split["balanced"]),
-        "data.train": ("training messages", 1195, split["splits"]["train"]["n"]),
-        "data.test": ("test messages", 299, split["splits"]["test"]["n"]),
-    }
-    as_the_lab = is_real_data and split["protocol"] == "lab"
-    for name, (claim, published, found) in measured.items():
-        if as_the_lab or (is_real_data and name == "data.balanced"):
-            yield _compared(name, claim, published, found, "The lab's balancing and 80/20 cut.")
+    cut = "The lab's balancing and 80/20 cut."
+    rows = [
+        ("messages", "messages in the collection", 5572, split["messages"], is_real_data, fused),
+        ("balanced", "messages after balancing", 1494, split["balanced"], balanced, other_balance),
+        ("train", "training messages", 1195, tables["train"]["n"], as_the_lab, other_split),
+        ("test", "test messages", 299, tables["test"]["n"], as_the_lab, other_split),
+    ]
+    for name, claim, published, measured, comparable, why in rows:
+        if comparable:
+            explanation = fused if name == "messages" else cut
+            yield _compared(f"data.{name}", claim, published, measured, explanation)
         else:
-            reason = f"This experiment splits by protocol {split['protocol']}."
-            why = reason if is_real_data else stand_in
-            yield _claim(name, claim, published, found, NOT_COMPARABLE, why)
+            why = why if is_real_data else stand_in
+            yield _claim(f"data.{name}", claim, published, None, NOT_COMPARABLE, why)
 
 
 def _training_claims() -> Iterator[dict]:
-    later = "Measured by the stages train and evaluate; the report answers it under Q4 and Q5."
+    """What the notebook says of its training. The report sets this run's figures beside."""
     yield _claim(
         "training.interrupted",
         "the training epoch was interrupted and gave no accuracy",
         "interrupted",
-        "1646 s, mean loss 0.1980, train 92.20 %, test 97.99 % (293 of 299)",
+        None,
         REFUTED,
-        "The report's own notebook ran the epoch to its end; the report was typed, not generated. "
-        "The figures on this line are the notebook's.",
+        "The report's own notebook ran the epoch to its end: 1646 s, mean loss 0.1980, train "
+        "92.20 %, test 97.99 % (293 of 299). The report was typed, not generated.",
     )
     notebook = {
         "training.seconds": ("seconds of the epoch on a CPU", 1646),
@@ -205,5 +209,6 @@ def _training_claims() -> Iterator[dict]:
         "training.train_accuracy": ("running train accuracy in percent", 92.20),
         "training.test_accuracy": ("test accuracy in percent (293 of 299)", 97.99),
     }
+    later = "Training comes after this ledger; report.md sets the run's own figure beside it."
     for name, (claim, published) in notebook.items():
         yield _claim(name, f"{claim}, in the notebook", published, None, NOT_COMPARABLE, later)

@@ -11,6 +11,9 @@ from loralab.fetching import Pinned, check_sha256, extract_member, fetch, find_i
 from loralab.provenance import sha256_file, write_json
 from loralab.stages.runner import Job, Stage, main
 
+EMBEDDED_LICENCE = "Apache-2.0"
+EMBEDDED_CITATION = "The corpus embedded in loralab, generated from a seed."
+
 
 def run(job: Job) -> None:
     """Write `messages.<format>` and `source.json`."""
@@ -18,13 +21,17 @@ def run(job: Job) -> None:
     target = job.folder / job.layout.messages.name
     bring = {"url": _from_url, "file": _from_file, "embedded": _generated}[data.source]
     origin = bring(data, target, job.config.mirror)
+    # A mirror's bytes are the pinned ones: what is recorded is where anyone would find them.
+    from_mirror = data.source == "url" and origin not in data.urls
+    generated = data.source == "embedded"
     source = {
         "source": data.source,
-        "url": origin,
+        "url": data.urls[0] if from_mirror else origin,
+        "from_mirror": from_mirror,
         "sha256": sha256_file(target),
         "bytes": target.stat().st_size,
-        "licence": data.licence,
-        "citation": data.citation,
+        "licence": data.licence or (EMBEDDED_LICENCE if generated else None),
+        "citation": data.citation or (EMBEDDED_CITATION if generated else None),
         "retrieved": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     write_json(job.folder / "source.json", source)

@@ -6,13 +6,16 @@ import torch
 
 from loralab.data.messages import read_table, write_table
 from loralab.evaluation.baselines import majority, tfidf
+from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.metrics import evaluate
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
 from loralab.model.devices import choose_device, use_threads
 from loralab.model.tokenizer import load_tokenizer
 from loralab.provenance import write_json
-from loralab.reporting import figures
+from loralab.reporting.calibration_figures import calibration
+from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
+from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
 from loralab.stages.encoding import PRECISIONS, read_labelled
 from loralab.stages.inference import load_classifier
 from loralab.stages.runner import Job, Stage, main
@@ -30,15 +33,25 @@ def run(job: Job) -> None:
     labels = classifier.labels
     tables = {name: read_table(job.layout.run / "split" / f"{name}.csv") for name in SPLITS}
     tables = {name: table for name, table in tables.items() if len(table)}
-    predictions, measured = [], {}
+    predictions, measured, found = [], {}, {}
     for name, table in tables.items():
-        found = classifier.probabilities(list(table["text"]))
-        predictions.append(_prediction_table("split", name, table, found, labels))
-        measured[name] = evaluate(found, _indices(table, labels), labels)
+        found[name] = classifier.probabilities(list(table["text"]))
+        predictions.append(_prediction_table("split", name, table, found[name], labels))
+        measured[name] = evaluate(found[name], _indices(table, labels), labels)
     everything = pd.concat(predictions)
     write_table(everything, job.folder / "predictions.csv")
     _write_errors(job, everything, tables)
-    _write_baselines(job, tables, labels, measured, device)
+    baselines = _baselines(job, tables, labels, device)
+    _write_baselines(job, tables["test"], labels, baselines)
+    truth = _indices(tables["test"], labels)
+    summary = {
+        "labels": labels,
+        "positive": labels[1] if len(labels) == 2 else None,
+        "splits": measured,
+        "baselines": {n: evaluate(p, truth, labels) for n, p in baselines.items()},
+        "comparisons": {n: _compare(found["test"], p, truth) for n, p in baselines.items()},
+    }
+    write_json(job.folder / "metrics.json", summary)
     _draw(job, labels)
 
 
@@ -67,28 +80,36 @@ def _write_errors(job: Job, predictions: pd.DataFrame, tables: dict[str, pd.Data
     write_table(wrong.head(job.config.evaluation.errors), job.folder / "errors.csv")
 
 
-def _write_baselines(
-    job: Job, tables: dict, labels: list[str], measured: dict, device: torch.device
-) -> None:
-    """Metrics and test predictions of every baseline, beside the adapter's own metrics."""
+def _baselines(
+    job: Job, tables: dict[str, pd.DataFrame], labels: list[str], device: torch.device
+) -> dict[str, np.ndarray]:
+    """Each baseline's probabilities of the test messages, (n, labels)."""
     train, test = tables["train"], tables["test"]
-    truth, train_labels = _indices(test, labels), _indices(train, labels)
+    train_labels = _indices(train, labels)
     texts = list(train["text"]), list(test["text"])
     make = {
         "majority": lambda: majority(train_labels, len(labels), len(test)),
         "tfidf": lambda: tfidf(texts[0], train_labels, len(labels), texts[1]),
         "head_only": lambda: _head_only(job, labels, device),
     }
+    return {name: make[name]() for name in job.config.evaluation.baselines}
+
+
+def _write_baselines(
+    job: Job, test: pd.DataFrame, labels: list[str], baselines: dict[str, np.ndarray]
+) -> None:
     # An empty table first, so that no baseline at all still leaves a file with its columns.
-    nobody = np.zeros((0, len(labels)))
-    rows, metrics = [_prediction_table("baseline", "", test[:0], nobody, labels)], {}
-    for name in job.config.evaluation.baselines:
-        found = make[name]()
-        rows.append(_prediction_table("baseline", name, test, found, labels))
-        metrics[name] = evaluate(found, truth, labels)
-    write_table(pd.concat(rows), job.folder / "baseline_predictions.csv")
-    summary = {"labels": labels, "positive": labels[1] if len(labels) == 2 else None}
-    write_json(job.folder / "metrics.json", {**summary, "splits": measured, "baselines": metrics})
+    nobody = _prediction_table("baseline", "", test[:0], np.zeros((0, len(labels))), labels)
+    tables = [
+        _prediction_table("baseline", name, test, found, labels)
+        for name, found in baselines.items()
+    ]
+    write_table(pd.concat([nobody, *tables]), job.folder / "baseline_predictions.csv")
+
+
+def _compare(own: np.ndarray, baseline: np.ndarray, truth: np.ndarray) -> dict:
+    """The adapter (first) against a baseline (second), on the test messages."""
+    return mcnemar(own.argmax(axis=1) == truth, baseline.argmax(axis=1) == truth)
 
 
 def _head_only(job: Job, labels: list[str], device: torch.device) -> np.ndarray:
@@ -112,12 +133,12 @@ def _draw(job: Job, labels: list[str]) -> None:
     predictions, baselines = folder / "predictions.csv", folder / "baseline_predictions.csv"
     positive = labels[1] if len(labels) == 2 else None
     metrics = folder / "metrics.json"
-    figures.confusion_matrices(metrics, output=folder / "confusion.png")
-    figures.roc_curves(predictions, baselines, positive, output=folder / "roc.png")
+    confusion_matrices(metrics, output=folder / "confusion.png")
+    roc_curves(predictions, baselines, positive, output=folder / "roc.png")
     curve = folder / "precision_recall.png"
-    figures.precision_recall_curves(predictions, baselines, positive, output=curve)
-    figures.calibration(predictions, output=folder / "calibration.png")
-    figures.baseline_comparison(metrics, output=folder / "baselines.png")
+    precision_recall_curves(predictions, baselines, positive, output=curve)
+    calibration(predictions, output=folder / "calibration.png")
+    baseline_comparison(metrics, output=folder / "baselines.png")
 
 
 STAGE = Stage(
@@ -129,6 +150,7 @@ STAGE = Stage(
         layout.run / "train" / "manifest.json",
         layout.tokenizer / "vocab.bpe",
         layout.tokenizer / "encoder.json",
+        layout.tokenizer / "manifest.json",
         layout.base / "model.safetensors",
         layout.base / "manifest.json",
     ],

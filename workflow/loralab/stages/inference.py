@@ -40,7 +40,9 @@ def load_classifier(layout: Layout, device: torch.device) -> Classifier:
     """Read a finished run. `layout.config` needs what the stage `evaluate` reads."""
     config = layout.config
     tokenizer = load_tokenizer(layout.tokenizer)
-    model = load_base(layout.base, dtype=PRECISIONS[config.training.precision])
+    # The weights that training saw, computed with in float32: in bf16 a text's probabilities would
+    # change with the texts that share its batch.
+    model = load_base(layout.base, dtype=PRECISIONS[config.training.precision]).float()
     check_sizes(model, tokenizer, config.training.max_length)
     labels = load_adapter(model, layout.run / "train" / "adapter")
     return Classifier(model.to(device).eval(), tokenizer, labels, config)

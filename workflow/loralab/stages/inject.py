@@ -11,7 +11,7 @@ from loralab.model.classifier import add_adapters, add_head
 from loralab.model.lab_claims import lab_claims
 from loralab.model.lora import PlannedAdapter, count_parameters
 from loralab.provenance import read_json, write_json
-from loralab.reporting.figures import parameter_counts
+from loralab.reporting.model_figures import parameter_counts
 from loralab.stages.runner import Job, Stage, main
 
 REAL_DATASET_SHA256 = "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d"
@@ -20,14 +20,14 @@ REAL_DATASET_SHA256 = "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc49
 def run(job: Job) -> None:
     """Write the plan, the structure before and after, the counts and the claims ledger."""
     config, folder = job.config, job.folder
-    model = load_base(job.layout.base)
+    model = load_base(job.layout.base, config.training.dropout)
     before = count_parameters(model)
     (folder / "structure_before.txt").write_text(f"{model}\n", encoding="utf-8")
     plan = add_adapters(model, config.lora, config.seed)
     (folder / "structure_after.txt").write_text(f"{model}\n", encoding="utf-8")
     language_model = count_parameters(model)
     add_head(model, len(config.data.labels), config.head.bias, config.seed)
-    write_table(_plan_table(plan), folder / "plan.csv")
+    write_table(_plan_table(plan * config.lora.injections), folder / "plan.csv")
     counts = {
         "adapted_modules": len(plan) * config.lora.injections,
         "adapter_parameters": language_model["trainable"],

@@ -46,5 +46,4 @@ class Layout:
         shared = {"download": "dataset", "tokenizer": "tokenizer", "weights": "base"}
         if stage in shared:
             return getattr(self, shared[stage])
-        own = {"evaluate": "evaluation", "report": "."}
-        return self.run / own.get(stage, stage)
+        return self.run if stage == "report" else self.run / stage

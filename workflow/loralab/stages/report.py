@@ -3,7 +3,7 @@
 import dataclasses
 
 from loralab.model.devices import choose_device, use_threads
-from loralab.reporting.report import render_report
+from loralab.reporting.report import OWN_STAGES, Folders, render_report
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage, main
@@ -16,12 +16,12 @@ def run(job: Job) -> None:
     settings = {
         "seed": config.seed,
         "lora": dataclasses.asdict(config.lora),
+        "training": dataclasses.asdict(config.training),
         "data": {"source": config.data.source},
-        "base": {"source": config.base.source, "name": config.base.name},
+        "base": {key: getattr(config.base, key) for key in ("source", "name", "size")},
     }
-    text = render_report(
-        config.experiment, layout.run, layout.dataset, layout.base, settings, _examples(job)
-    )
+    folders = Folders(layout.run, layout.dataset, layout.tokenizer, layout.base)
+    text = render_report(config.experiment, folders, settings, _examples(job))
     (job.folder / "report.md").write_text(text, encoding="utf-8")
 
 
@@ -42,16 +42,16 @@ def _inputs(layout: Layout):
     run = layout.run
     return [
         layout.dataset / "source.json",
+        layout.tokenizer / "manifest.json",
         layout.base / "manifest.json",
-        *(run / stage / "manifest.json" for stage in ("split", "inject", "gradcheck", "train")),
-        run / "evaluation" / "manifest.json",
+        *(run / stage / "manifest.json" for stage in OWN_STAGES),
         run / "split" / "split.json",
         run / "inject" / "parameters.json",
         run / "inject" / "claims.json",
         run / "gradcheck" / "gradients.json",
         run / "train" / "training.json",
-        run / "evaluation" / "metrics.json",
-        run / "evaluation" / "errors.csv",
+        run / "evaluate" / "metrics.json",
+        run / "evaluate" / "errors.csv",
     ]
 
 

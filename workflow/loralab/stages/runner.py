@@ -17,16 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loralab.config import (
-    Config,
-    build,
-    load_mapping,
-    merge,
-    restore_types,
-    runtime_settings,
-    stage_settings,
-    validate,
-)
+from loralab.config import Config, build, runtime_settings, stage_settings
+from loralab.config_file import load_mapping, merge, restore_types, validate
 from loralab.errors import LoralabError
 from loralab.provenance import (
     MANIFEST,
@@ -42,6 +34,7 @@ from loralab.stages.layout import Layout
 log = logging.getLogger("loralab")
 
 RUNTIME_VARIABLE = "LORALAB_RUNTIME"
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -102,9 +95,20 @@ def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
         default=os.environ.get(RUNTIME_VARIABLE, "{}"),
         help=f"settings that make nothing stale (default: ${RUNTIME_VARIABLE})",
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads to use")
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=THREADS,
+        help=f"CPU threads to compute with (default: {THREADS}); part of the fingerprint",
+    )
     parser.add_argument("--log", type=Path, metavar="FILE", help="write progress here as lines")
     return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _start_logging(file: Path | None) -> None:
@@ -178,10 +182,11 @@ def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
     if options.config:
         mapping = restore_types(load_mapping(options.config))
         validate(mapping)
-        made_of = fingerprint(stage.module, stage_settings(mapping, stage.name))
+        settings = stage_settings(mapping, stage.name)
+        made_of = fingerprint(stage.module, settings, options.threads)
         return made_of, runtime_settings(mapping)
     planned = json.loads(options.fingerprint)
-    made_of = fingerprint(stage.module, planned["settings"])
+    made_of = fingerprint(stage.module, planned["settings"], options.threads)
     if canonical_json(made_of) != canonical_json(planned):
         raise LoralabError(
             "the code or the installed packages changed after this job was planned; "

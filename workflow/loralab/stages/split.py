@@ -6,7 +6,7 @@ from loralab.data.leakage import leakage
 from loralab.data.messages import MessageFormat, read_messages, write_table
 from loralab.data.splitting import Splits, split_as_the_lab, split_by_class
 from loralab.provenance import write_json
-from loralab.reporting.figures import class_counts, message_lengths
+from loralab.reporting.data_figures import class_counts, message_lengths
 from loralab.stages.runner import Job, Stage, main
 
 SPLIT_NAMES = ("train", "validation", "test")
@@ -46,9 +46,11 @@ def _split(job: Job, messages: pd.DataFrame) -> Splits:
 def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
     labels = job.config.data.labels
     tables = splits.tables
+    is_lab = job.config.split.protocol == "lab"
     return {
         "messages": len(messages),
         "classes": _counts(messages, labels),
+        "balance": "undersample" if is_lab else job.config.split.balance,
         "balanced": splits.balanced,
         "splits": {name: {"n": len(t), **_counts(t, labels)} for name, t in tables.items()},
         "protocol": job.config.split.protocol,

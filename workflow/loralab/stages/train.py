@@ -13,7 +13,7 @@ from loralab.model.gpt2 import GPT2
 from loralab.model.lora import adapter_layers, frozen_hash
 from loralab.model.tokenizer import load_tokenizer
 from loralab.provenance import write_json
-from loralab.reporting.figures import training_curves
+from loralab.reporting.training_figures import training_curves
 from loralab.stages.encoding import PRECISIONS, check_sizes, read_labelled
 from loralab.stages.runner import Job, Stage, main, peak_memory_bytes
 from loralab.training.loop import LabelledTexts, TrainingRun, train_classifier
@@ -110,6 +110,7 @@ STAGE = Stage(
         layout.run / "split" / "validation.csv",
         layout.tokenizer / "vocab.bpe",
         layout.tokenizer / "encoder.json",
+        layout.tokenizer / "manifest.json",
         layout.base / "model.safetensors",
         layout.base / "manifest.json",
         layout.run / "gradcheck" / "gradients.json",

@@ -24,7 +24,7 @@ from loralab.model.classifier import generator
 from loralab.model.devices import use_threads
 from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, initialise
 from loralab.model.tokenizer import load_tokenizer
-from loralab.reporting.figures import pretraining_loss
+from loralab.reporting.pretraining_figures import pretraining_loss
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.pretraining import pretrain
 

@@ -1,0 +1,176 @@
+"""Metrics held to values worked out by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from loralab.evaluation.metrics import evaluate, expected_calibration_error, wilson_interval
+from scipy.stats import binomtest
+
+LABELS = ["ham", "spam"]
+
+
+def of_spam(*probabilities: float) -> np.ndarray:
+    """Rows of two classes from the second's probability."""
+    return np.array([[1 - p, p] for p in probabilities])
+
+
+# Wilson's interval
+
+
+def test_the_interval_of_293_in_299_is_that_of_the_worked_example():
+    assert wilson_interval(293, 299) == pytest.approx([0.95692, 0.99077], abs=5e-6)
+
+
+@pytest.mark.parametrize("n", [1, 20, 299])
+def test_none_and_all_give_intervals_that_end_at_0_and_at_1(n):
+    reach = 1.959964**2 / (n + 1.959964**2)
+    assert wilson_interval(0, n) == pytest.approx([0, reach], abs=1e-6)
+    assert wilson_interval(n, n) == pytest.approx([1 - reach, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 299, 5574])  # at 40, rounding oversteps both ends
+def test_intervals_equal_scipys_and_stay_within_0_and_1(n):
+    for successes in {0, 1, n // 3, n // 2, n - 1, n}:
+        expected = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
+        low, high = wilson_interval(successes, n)
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert 0 <= low < high <= 1
+
+
+def test_of_no_messages_nothing_is_known():
+    assert wilson_interval(0, 0) == [0.0, 1.0]
+
+
+# Two classes. Spam is the positive one: by ham, precision would be 5/7 and recall 5/6.
+
+TRUTH = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+PROBABILITIES = of_spam(0.9, 0.6, 0.3, 0.2, 0.7, 0.4, 0.35, 0.1, 0.05, 0.02)
+
+
+@pytest.fixture
+def two() -> dict:
+    return evaluate(PROBABILITIES, TRUTH, LABELS)
+
+
+def test_the_second_label_is_the_positive_class(two):
+    assert (two["n"], two["accuracy"]) == (10, 0.7)
+    assert two["accuracy_ci95"] == wilson_interval(7, 10)
+    assert (two["precision"], two["recall"]) == pytest.approx((2 / 3, 2 / 4))
+    assert two["f1"] == pytest.approx(4 / 7)
+
+
+def test_roc_auc_is_the_share_of_pairs_in_the_right_order(two):
+    assert two["roc_auc"] == pytest.approx((6 + 5 + 3 + 3) / 24)
+
+
+def test_average_precision_is_the_mean_precision_at_each_spam(two):
+    assert two["average_precision"] == pytest.approx((1 / 1 + 2 / 3 + 3 / 6 + 4 / 7) / 4)
+
+
+def test_rows_of_the_confusion_are_the_true_labels_and_columns_the_predicted(two):
+    assert two["confusion"] == {"ham": {"ham": 5, "spam": 1}, "spam": {"ham": 2, "spam": 2}}
+
+
+def test_brier_of_two_classes_is_the_mean_square_of_the_positive_ones_error(two):
+    spam = 0.1**2 + 0.4**2 + 0.7**2 + 0.8**2
+    ham = 0.7**2 + 0.4**2 + 0.35**2 + 0.1**2 + 0.05**2 + 0.02**2
+    assert two["brier"] == pytest.approx((spam + ham) / 10)
+
+
+# Calibration, as metrics.py defines it: the mean gap between confidence and accuracy over ten
+# bins of equal width, each weighted by the messages in it.
+
+
+def test_calibration_error_is_the_mean_gap_over_ten_bins_by_their_messages():
+    probabilities = of_spam(0.95, 0.91, 0.04, 0.85, 0.35)
+    truth = np.array([1, 0, 0, 1, 0])
+    highest = 3 / 5 * ((0.95 + 0.91 + 0.96) / 3 - 2 / 3)
+    assert expected_calibration_error(probabilities, truth) == pytest.approx(
+        highest + 1 / 5 * (1 - 0.85) + 1 / 5 * (1 - 0.65)
+    )
+    assert evaluate(probabilities, truth, LABELS)["ece"] == pytest.approx(0.264)
+
+
+def test_certainty_belongs_to_the_highest_bin():
+    found = expected_calibration_error(of_spam(1.0, 0.95), np.array([0, 1]))
+    assert found == pytest.approx((1.0 + 0.95) / 2 - 1 / 2)
+
+
+def test_certain_and_right_is_calibrated():
+    assert expected_calibration_error(of_spam(1.0, 0.0), np.array([1, 0])) == 0.0
+
+
+# Three classes
+
+THREE = ["a", "b", "c"]
+
+
+@pytest.fixture
+def three() -> dict:
+    rows = [
+        *([0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.8, 0.1]),
+        *([0.1, 0.2, 0.7], [0.3, 0.1, 0.6], [0.5, 0.1, 0.4]),
+    ]
+    return evaluate(np.array(rows), np.array([0, 0, 1, 2, 2, 2]), THREE)
+
+
+def test_of_three_classes_metrics_are_means_over_the_classes(three):
+    assert three["accuracy"] == pytest.approx(4 / 6)
+    assert three["precision"] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
+    assert three["recall"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
+    assert three["f1"] == pytest.approx((1 / 2 + 2 / 3 + 4 / 5) / 3)
+    assert three["roc_auc"] == pytest.approx((6 / 8 + 1 + 1) / 3)
+    assert three["average_precision"] == pytest.approx(((1 + 2 / 4) / 2 + 1 + 1) / 3)
+
+
+def test_brier_of_three_classes_is_the_whole_sum_over_them(three):
+    assert three["brier"] == pytest.approx((0.14 + 0.98 + 0.06 + 0.14 + 0.26 + 0.62) / 6)
+
+
+def test_confusion_of_three_classes_names_them_all(three):
+    assert three["confusion"] == {
+        "a": {"a": 1, "b": 1, "c": 0},
+        "b": {"a": 0, "b": 1, "c": 0},
+        "c": {"a": 1, "b": 0, "c": 2},
+    }
+
+
+# Degenerate splits
+
+RANKINGS = ("roc_auc", "average_precision")
+
+
+def numbers(found: dict) -> list[float]:
+    """What must be a share, where it is defined."""
+    names = ("accuracy", "precision", "recall", "f1", "brier", "ece")
+    return [found[name] for name in names if found[name] is not None]
+
+
+@pytest.mark.parametrize("only", [0, 1])
+@pytest.mark.parametrize("spam", [0.1, 0.9])
+@pytest.mark.parametrize("n", [1, 4])
+def test_where_one_class_is_absent_rankings_are_none_and_nothing_is_nan(only, spam, n):
+    found = evaluate(of_spam(*[spam] * n), np.full(n, only), LABELS)
+    assert json.dumps(found, allow_nan=False)
+    assert [found[name] for name in RANKINGS] == [None, None]
+    assert found["accuracy"] == float((spam > 0.5) == only)
+    assert all(0 <= number <= 1 for number in numbers(found))
+
+
+@pytest.mark.parametrize("spam", [0.1, 0.9])
+def test_one_prediction_for_all_ranks_no_better_than_chance(spam):
+    found = evaluate(of_spam(*[spam] * 4), np.array([0, 1, 1, 1]), LABELS)
+    assert json.dumps(found, allow_nan=False)
+    assert (found["roc_auc"], found["average_precision"]) == (0.5, 0.75)
+    assert found["accuracy"] == (0.75 if spam > 0.5 else 0.25)
+    assert all(0 <= number <= 1 for number in numbers(found))
+
+
+def test_of_three_classes_one_that_is_absent_makes_the_rankings_none():
+    probabilities = np.array([[0.5, 0.2, 0.3], [0.3, 0.6, 0.1], [0.1, 0.8, 0.1]])
+    found = evaluate(probabilities, np.array([0, 1, 1]), THREE)
+    assert json.dumps(found, allow_nan=False)
+    assert [found[name] for name in RANKINGS] == [None, None]
+    assert found["confusion"]["c"] == {"a": 0, "b": 0, "c": 0}
+    assert (found["accuracy"], found["recall"]) == pytest.approx((1.0, 2 / 3))
