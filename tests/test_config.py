@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 from loralab.config import RUNTIME_SETTINGS, STAGE_SETTINGS, build, stage_settings
-from loralab.config_file import load_mapping, merge, restore_types, validate
+from loralab.config_file import (
+    default_threads,
+    load_mapping,
+    merge,
+    restore_types,
+    validate,
+)
 from loralab.errors import LoralabError
 
 ROOT = Path(__file__).parents[1]
@@ -226,3 +232,17 @@ def test_experiments_agree_on_the_files_they_share():
 def test_a_number_that_is_not_finite_is_refused(mapping, value):
     found = complaint(mapping, {"training": {"learning_rate": value}})
     assert "training.learning_rate" in found and "finite" in found
+
+
+def test_threads_are_two_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("LORALAB_THREADS", raising=False)
+    assert default_threads() == 2
+    monkeypatch.setenv("LORALAB_THREADS", "6")
+    assert default_threads() == 6
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("LORALAB_THREADS", text)
+    with pytest.raises(LoralabError, match="LORALAB_THREADS is .* whole number above 0"):
+        default_threads()

@@ -133,6 +133,20 @@ def test_touching_files_reruns_nothing(finished):
     assert jobs(finished) == set()
 
 
+def test_a_large_file_reruns_its_readers_when_edited_and_not_when_touched(finished, tmp_path):
+    own_messages(finished, tmp_path, "csv")
+    messages = tmp_path / "mine.csv"
+    row = f"{'a long message ' * 100},weather\n"
+    messages.write_text(messages.read_text() + 1000 * row)
+    assert messages.stat().st_size > 1_000_000
+    until_split = ("--configfile", "small.yaml", "--until", "split")
+    assert snakemake(tmp_path, *until_split).returncode == 0
+    messages.touch()
+    assert jobs(tmp_path, "--until", "split") == set()
+    messages.write_text(messages.read_text() + row)
+    assert jobs(tmp_path, "--until", "split") == {"download", "split"}
+
+
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
@@ -146,6 +160,12 @@ def test_touching_files_reruns_nothing(finished):
 )
 def test_a_changed_setting_reruns_exactly_the_stages_that_read_it(finished, change, stale):
     assert jobs(finished, "--config", change) == stale
+
+
+def test_another_number_of_threads_reruns_what_computes_with_them(finished, monkeypatch):
+    monkeypatch.setenv("LORALAB_THREADS", "1")
+    computing = {"weights", "inject", "gradcheck", "train", "evaluate", "report"}
+    assert jobs(finished) == computing
 
 
 def test_a_misspelt_key_names_the_nearest_valid_one(finished):

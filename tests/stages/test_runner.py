@@ -61,6 +61,15 @@ def test_other_code_or_packages_than_planned_are_refused_before_anything_is_writ
     assert contents(tmp_path / OUT) == before
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_fingerprint_that_is_none_is_refused_in_one_line(run_stage, files, text):
+    done = run_stage("download", "--fingerprint", text, *RUNTIME)
+    assert done.returncode == 1
+    assert done.stderr.startswith("loralab download: error: --fingerprint is no JSON")
+    assert done.stderr.count("\n") == 1
+    assert files() == set()
+
+
 # Failures
 
 
@@ -141,7 +150,7 @@ def test_a_manifest_tells_what_was_made_of_what_when_and_where(run_stage, tmp_pa
     (tmp_path / "mine.tsv").write_text("ham\thello\n")
     local = {"data": {"source": "file", "file": "mine.tsv"}}
     config = str(Path(__file__).parents[2] / "config.yaml")
-    run_stage("download", "--config", config, "--config", json.dumps(local), "--threads", "3")
+    run_stage("download", "--config", config, "--config", json.dumps(local))
     folder = tmp_path / OUT
     found = json.loads((folder / "manifest.json").read_text())
     assert set(found) == {
@@ -149,7 +158,7 @@ def test_a_manifest_tells_what_was_made_of_what_when_and_where(run_stage, tmp_pa
         *("seconds", "peak_memory_bytes", "machine", "finished"),
     }
     assert set(found["machine"]) == {"system", "processor", "cores", "threads", "python"}
-    assert (found["stage"], found["machine"]["threads"]) == ("download", 3)
+    assert (found["stage"], found["machine"]["threads"]) == ("download", 1)
     assert {"code", "packages", "settings", "stage"} <= set(found["fingerprint"])
     assert found["fingerprint"]["settings"]["data"]["file"] == "mine.tsv"
     assert set(found["fingerprint"]["settings"]) == {"data"}

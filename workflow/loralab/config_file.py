@@ -5,6 +5,7 @@ import difflib
 import json
 import logging
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+THREADS_VARIABLE = "LORALAB_THREADS"
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+def default_threads() -> int:
+    """CPU threads that a stage computes with where nothing else is said: $LORALAB_THREADS, or 2."""
+    text = os.environ.get(THREADS_VARIABLE, "2")
+    if not text.isdecimal() or int(text) == 0:
+        raise LoralabError(f"${THREADS_VARIABLE} is {text!r}; expected a whole number above 0")
+    return int(text)
 
 
 def load_mapping(sources: list[str]) -> dict:

@@ -58,7 +58,7 @@ def sha256_file(path: Path) -> str:
 # --- fingerprints ---------------------------------------------------------------------------------
 
 
-def fingerprint(module: str, settings: dict, threads: int) -> dict:
+def fingerprint(module: str, settings: dict, threads: int | None) -> dict:
     """What decides the outputs of the stage in `module` (a dotted name) run with `settings`.
 
     The number of threads is part of it where torch computes: sums over other parts of a tensor

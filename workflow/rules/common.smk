@@ -5,13 +5,16 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from loralab.config import runtime_settings, stage_settings
-from loralab.config_file import restore_types, validate
+from loralab.config_file import default_threads, restore_types, validate
 from loralab.errors import LoralabError
 from loralab.provenance import canonical_json, fingerprint
 
 try:
     config = restore_types(config)
     validate(config)
+    # A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of
+    # the fingerprint.
+    THREADS = default_threads()
 except LoralabError as error:
     raise WorkflowError(str(error))
 
@@ -31,12 +34,8 @@ envvars:
     "LORALAB_RUNTIME",
 
 
-# A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of the
-# fingerprint.
-THREADS = int(os.environ.get("LORALAB_THREADS", 2))
-
 # `python` in a rule is the one that runs Snakemake, also where its environment is not activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv('PATH')}")
 
 
 def stage_fingerprint(stage):
@@ -46,10 +45,9 @@ def stage_fingerprint(stage):
 
 
 def command(stage):
-    """The shell command of a stage; its settings travel in the fingerprint."""
+    """The shell command of a stage; its settings and its threads travel in the fingerprint."""
     return (
-        f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} "
-        f"--threads {THREADS} --log {{log:q}}"
+        f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} --log {{log:q}}"
     )
 
 

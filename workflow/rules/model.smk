@@ -1,6 +1,4 @@
 # Tokenizer and base model; then the adapters: planned, injected, counted, gradient-checked.
-# Files over 1 MB are compared by time alone, so the weights are `ancient`: their manifest, which holds their
-# hash, says when they changed.
 
 
 rule tokenizer:
@@ -52,7 +50,7 @@ rule weights:
 
 rule inject:
     input:
-        ancient(f"{BASE}/model.safetensors"),
+        f"{BASE}/model.safetensors",
         f"{BASE}/manifest.json",
         f"{RUN}/split/split.json",
         f"{DATASET}/source.json",
@@ -86,7 +84,7 @@ rule inject:
 
 rule gradcheck:
     input:
-        ancient(f"{BASE}/model.safetensors"),
+        f"{BASE}/model.safetensors",
         f"{BASE}/manifest.json",
         f"{RUN}/inject/plan.csv",
     output:

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loralab.config import Config, build, runtime_settings, stage_settings
-from loralab.config_file import load_mapping, merge, restore_types, validate
+from loralab.config_file import (
+    THREADS_VARIABLE,
+    default_threads,
+    load_mapping,
+    merge,
+    restore_types,
+    validate,
+)
 from loralab.errors import LoralabError
 from loralab.provenance import (
     MANIFEST,
@@ -34,7 +41,6 @@ from loralab.stages.layout import Layout
 log = logging.getLogger("loralab")
 
 RUNTIME_VARIABLE = "LORALAB_RUNTIME"
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,8 @@ def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads",
         type=_positive,
-        default=THREADS,
-        help=f"CPU threads to compute with (default: {THREADS}); part of the fingerprint",
+        help=f"with --config: CPU threads to compute with (default: ${THREADS_VARIABLE} or 2); "
+        "a fingerprint holds its own",
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="write progress here as lines")
     return parser.parse_args(arguments)
@@ -156,11 +162,12 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     started = time.time()
     made_of, runtime = _settings(stage, options)
     config = build(merge(made_of["settings"], runtime))
+    threads = made_of.get("threads", 1)
     layout = Layout(config)
     inputs = _existing(stage.inputs(layout))
     target = layout.folder(stage.name)
     with whole_or_nothing(target) as folder:
-        stage.run(Job(config, layout, folder, options.threads))
+        stage.run(Job(config, layout, folder, threads))
         check_loaded_modules(stage.module)
         _check_outputs(stage, folder)
         manifest = {
@@ -170,7 +177,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
             "outputs": hash_files((p for p in folder.rglob("*") if p.is_file()), folder),
             "seconds": round(time.time() - started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
-            "machine": _machine(options.threads),
+            "machine": _machine(threads),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(folder / MANIFEST, manifest)
@@ -183,16 +190,27 @@ def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
         mapping = restore_types(load_mapping(options.config))
         validate(mapping)
         settings = stage_settings(mapping, stage.name)
-        made_of = fingerprint(stage.module, settings, options.threads)
-        return made_of, runtime_settings(mapping)
-    planned = json.loads(options.fingerprint)
-    made_of = fingerprint(stage.module, planned["settings"], options.threads)
+        threads = options.threads or default_threads()
+        return fingerprint(stage.module, settings, threads), runtime_settings(mapping)
+    planned = _json_object("--fingerprint", options.fingerprint)
+    settings, threads = planned.get("settings"), planned.get("threads")
+    made_of = fingerprint(stage.module, settings, threads)
     if canonical_json(made_of) != canonical_json(planned):
         raise LoralabError(
             "the code or the installed packages changed after this job was planned; "
             "run snakemake again"
         )
-    return made_of, json.loads(options.runtime)
+    return made_of, _json_object("--runtime", options.runtime)
+
+
+def _json_object(option: str, text: str) -> dict:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise LoralabError(f"{option} is no JSON ({error}); it comes from the pipeline") from None
+    if not isinstance(value, dict):
+        raise LoralabError(f"{option} is no JSON object; it comes from the pipeline")
+    return value
 
 
 def _existing(paths: list[Path]) -> list[Path]:
