@@ -1,6 +1,6 @@
 """Tiny models with random weights; an oracle, where there is one, is transformers or PEFT."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,14 +9,6 @@ from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, GPT2Shape
 
 SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=2, heads=2)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _base(shape: GPT2Shape = SHAPE, dropout: float = 0.0) -> GPT2:

@@ -28,6 +28,15 @@ SMALL = {
 }
 
 
+# Of stages that do not write in results/embedded/<stage>.
+PLACES = {
+    "download": "resources/data/embedded-sms",
+    "tokenizer": "resources/tokenizer/embedded-bpe",
+    "weights": "resources/base/embedded-gpt2",
+    "report": "results/embedded",
+}
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
@@ -71,12 +80,35 @@ def copy_of_the_project(folder: Path) -> None:
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
 
 
+# Python runs this at its start where its folder is on PYTHONPATH: it notes what a stage reads.
+NOTE_WHAT_IS_READ = """
+import atexit, os, sys
+stage = next((word for word in sys.orig_argv if word.startswith("loralab.stages.")), None)
+read = set()
+def note(event, arguments):
+    if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        path = os.path.relpath(os.fsdecode(arguments[0]))
+        if path.startswith(("results", "resources")) and ".partial" not in path:
+            read.add(path)
+def write():
+    with open(f"read/{stage}", "w") as file:
+        file.write("\\n".join(read))
+if stage:
+    sys.addaudithook(note)
+    atexit.register(write)
+"""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A project folder in which a small experiment has run."""
+    """A project folder in which a small experiment has run; `read/` tells what its stages read."""
     folder = tmp_path_factory.mktemp("project")
     copy_of_the_project(folder)
-    done = snakemake(folder, "--configfile", "small.yaml")
+    (folder / "read").mkdir()
+    (folder / "read" / "sitecustomize.py").write_text(NOTE_WHAT_IS_READ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "read"))
+        done = snakemake(folder, "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -200,21 +232,24 @@ def test_missing_weights_name_the_file_its_hash_and_how_to_supply_it(finished, t
 
 
 def test_the_rules_name_the_files_that_the_stages_read_and_write(finished):
-    places = {
-        "download": "resources/data/embedded-sms",
-        "tokenizer": "resources/tokenizer/embedded-bpe",
-        "weights": "resources/base/embedded-gpt2",
-        "report": "results/embedded",
-    }
     rules = planned(finished)
     assert len(rules) == 9
     for rule, files in rules.items():
-        folder = finished / places.get(rule, f"results/embedded/{rule}")
+        folder = finished / PLACES.get(rule, f"results/embedded/{rule}")
         manifest = json.loads((folder / "manifest.json").read_text())
         read = {os.path.relpath(folder / name, finished) for name in manifest["inputs"]}
         written = {os.path.relpath(folder / name, finished) for name in manifest["outputs"]}
         assert files["input"] == read, rule
         assert files["output"] <= written | {f"{folder.relative_to(finished)}/manifest.json"}, rule
+
+
+def test_no_stage_reads_a_file_that_its_rule_does_not_name(finished):
+    rules = planned(finished)
+    for rule, files in rules.items():
+        noted = (finished / "read" / f"loralab.stages.{rule}").read_text().splitlines()
+        own = PLACES.get(rule, f"results/embedded/{rule}")
+        assert {path for path in noted if os.path.dirname(path) != own} <= files["input"], rule
+        assert {path for path in noted if path.endswith(".json")} or not files["input"], rule
 
 
 def test_the_readme_draws_the_stages_as_snakemake_connects_them(finished):

@@ -1,6 +1,6 @@
 """A tiny adapted model and a task that it can learn: the first token tells the label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,14 +12,6 @@ from loralab.training.batches import EncodedTexts
 from loralab.training.loop import LabelledTexts
 
 SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=2, heads=2)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

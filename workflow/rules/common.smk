@@ -23,6 +23,9 @@ DATASET = f"resources/data/{config['data']['dataset']}"
 MESSAGES = f"{DATASET}/messages.{config['data']['format']}"
 TOKENIZER = f"resources/tokenizer/{config['tokenizer']['name']}"
 BASE = f"resources/base/{config['base']['name']}"
+TOKENIZER_FILES = [f"{TOKENIZER}/{n}" for n in ("vocab.bpe", "encoder.json", "manifest.json")]
+BASE_FILES = [f"{BASE}/{n}" for n in ("model.safetensors", "config.json", "manifest.json")]
+ADAPTER_FILES = [f"{RUN}/train/{n}" for n in ("adapter/adapter_model.safetensors", "manifest.json")]
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 
@@ -63,4 +66,4 @@ def pretraining_inputs():
     """The tokenizer, where the base model is pretrained here."""
     if config["base"]["source"] != "embedded":
         return local_files("base")
-    return [f"{TOKENIZER}/vocab.bpe", f"{TOKENIZER}/manifest.json"]
+    return TOKENIZER_FILES

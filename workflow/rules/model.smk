@@ -50,8 +50,7 @@ rule weights:
 
 rule inject:
     input:
-        f"{BASE}/model.safetensors",
-        f"{BASE}/manifest.json",
+        BASE_FILES,
         f"{RUN}/split/split.json",
         f"{DATASET}/source.json",
     output:
@@ -84,8 +83,7 @@ rule inject:
 
 rule gradcheck:
     input:
-        f"{BASE}/model.safetensors",
-        f"{BASE}/manifest.json",
+        BASE_FILES,
         f"{RUN}/inject/plan.csv",
     output:
         f"{RUN}/gradcheck/gradients.csv",

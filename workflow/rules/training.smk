@@ -2,11 +2,8 @@ rule train:
     input:
         f"{RUN}/split/train.csv",
         f"{RUN}/split/validation.csv",
-        f"{TOKENIZER}/vocab.bpe",
-        f"{TOKENIZER}/encoder.json",
-        f"{BASE}/model.safetensors",
-        f"{TOKENIZER}/manifest.json",
-        f"{BASE}/manifest.json",
+        TOKENIZER_FILES,
+        BASE_FILES,
         f"{RUN}/gradcheck/gradients.json",
     output:
         f"{RUN}/train/adapter/adapter_model.safetensors",

@@ -146,13 +146,9 @@ STAGE = Stage(
     summary="Predict every split, measure it, and set baselines beside it.",
     inputs=lambda layout: [
         *(layout.run / "split" / f"{name}.csv" for name in SPLITS),
-        layout.run / "train" / "adapter" / "adapter_model.safetensors",
-        layout.run / "train" / "manifest.json",
-        layout.tokenizer / "vocab.bpe",
-        layout.tokenizer / "encoder.json",
-        layout.tokenizer / "manifest.json",
-        layout.base / "model.safetensors",
-        layout.base / "manifest.json",
+        *layout.adapter_files,
+        *layout.tokenizer_files,
+        *layout.base_files,
     ],
     outputs=(
         *("predictions.csv", "metrics.json", "errors.csv", "baseline_predictions.csv"),

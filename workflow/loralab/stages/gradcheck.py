@@ -106,8 +106,7 @@ STAGE = Stage(
     name="gradcheck",
     summary="Check on the experiment's own model that exactly the right tensors get gradients.",
     inputs=lambda layout: [
-        layout.base / "model.safetensors",
-        layout.base / "manifest.json",
+        *layout.base_files,
         layout.run / "inject" / "plan.csv",
     ],
     outputs=("gradients.csv", "gradients.json", "gradients.png"),

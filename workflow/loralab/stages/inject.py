@@ -58,8 +58,7 @@ STAGE = Stage(
     name="inject",
     summary="Plan and inject the adapters, count parameters, check the published counts.",
     inputs=lambda layout: [
-        layout.base / "model.safetensors",
-        layout.base / "manifest.json",
+        *layout.base_files,
         layout.run / "split" / "split.json",
         layout.dataset / "source.json",
     ],

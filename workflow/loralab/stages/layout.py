@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loralab.config import Config
+from loralab.provenance import MANIFEST
 
 STAGES = (
     *("download", "split", "tokenizer", "weights"),
@@ -40,6 +41,22 @@ class Layout:
     @property
     def base(self) -> Path:
         return self.resources / "base" / self.config.base.name
+
+    @property
+    def tokenizer_files(self) -> list[Path]:
+        """What a stage that encodes texts reads."""
+        return [self.tokenizer / name for name in ("vocab.bpe", "encoder.json", MANIFEST)]
+
+    @property
+    def base_files(self) -> list[Path]:
+        """What a stage that loads the base model reads."""
+        return [self.base / name for name in ("model.safetensors", "config.json", MANIFEST)]
+
+    @property
+    def adapter_files(self) -> list[Path]:
+        """What a stage that loads the trained adapter reads."""
+        train = self.run / "train"
+        return [train / "adapter" / "adapter_model.safetensors", train / MANIFEST]
 
     def folder(self, stage: str) -> Path:
         """The folder in which a stage writes its outputs and its manifest."""

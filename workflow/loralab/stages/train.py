@@ -108,11 +108,8 @@ STAGE = Stage(
     inputs=lambda layout: [
         layout.run / "split" / "train.csv",
         layout.run / "split" / "validation.csv",
-        layout.tokenizer / "vocab.bpe",
-        layout.tokenizer / "encoder.json",
-        layout.tokenizer / "manifest.json",
-        layout.base / "model.safetensors",
-        layout.base / "manifest.json",
+        *layout.tokenizer_files,
+        *layout.base_files,
         layout.run / "gradcheck" / "gradients.json",
     ],
     outputs=(

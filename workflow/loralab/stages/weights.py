@@ -96,7 +96,7 @@ def _pretrained(job: Job) -> None:
 def _inputs(layout) -> list[Path]:
     base = layout.config.base
     if base.source == "embedded":
-        return [layout.tokenizer / "vocab.bpe", layout.tokenizer / "manifest.json"]
+        return layout.tokenizer_files
     return [Path(base.file)] if base.source == "file" else []
 
 
