@@ -45,6 +45,24 @@ class TrainingRun:
     best_epoch: int | None = None
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """A training under way: what its steps work on, and what has come of them so far."""
+
+    model: GPT2
+    train: LabelledTexts
+    settings: Training
+    trainable: list[Tensor]
+    optimizer: torch.optim.Optimizer
+    plan: list[list[np.ndarray]]  # the rows of every batch of every epoch
+    run: TrainingRun
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training, were it not to stop early."""
+        return sum(len(batches) for batches in self.plan)
+
+
 def train_classifier(
     model: GPT2,
     train: LabelledTexts,
@@ -55,26 +73,15 @@ def train_classifier(
     """Train the parameters of `model` that require gradients, in place.
 
     With early stopping, the model ends as it was after the epoch of lowest validation loss.
-    Raises LoralabError where the loss or the gradient stops being finite.
+    Raises LoralabError where there is no full batch, or the loss or the gradient stops being
+    finite.
     """
-    torch.manual_seed(stream_seed(seed, "training/dropout"))
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    run, best = TrainingRun(), _BestState(trainable)
-    plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
-    steps = sum(len(batches) for batches in plan)
-    if steps == 0:
-        raise LoralabError(
-            f"{len(train)} messages make no full batch of {settings.batch_size}; "
-            "lower training.batch_size or set training.drop_last to false"
-        )
-    bar = tqdm(total=steps, desc="training", unit="step", disable=None)
-    with bar:
-        for epoch, batches in enumerate(plan, start=1):
-            _train_epoch(model, optimizer, trainable, train, batches, settings, run, steps, bar)
-            run.epochs.append(_epoch_summary(model, train, validation, settings, run, epoch))
+    fit = _start(model, train, settings, seed)
+    run, best = fit.run, _BestState(fit.trainable)
+    with tqdm(total=fit.steps, desc="training", unit="step", disable=None) as bar:
+        for epoch in range(1, settings.epochs + 1):
+            _train_epoch(fit, epoch, bar)
+            run.epochs.append(_epoch_summary(fit, validation, epoch))
             if validation and settings.early_stopping:
                 best.offer(epoch, run.epochs[-1]["validation_loss"])
                 if epoch - best.epoch >= settings.early_stopping:
@@ -84,63 +91,66 @@ def train_classifier(
     return run
 
 
+def _start(model: GPT2, train: LabelledTexts, settings: Training, seed: int) -> _Fit:
+    torch.manual_seed(stream_seed(seed, "training/dropout"))
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
+    fit = _Fit(model, train, settings, trainable, optimizer, plan, TrainingRun())
+    if fit.steps == 0:
+        raise LoralabError(
+            f"{len(train)} messages make no full batch of {settings.batch_size}; "
+            "lower training.batch_size or set training.drop_last to false"
+        )
+    return fit
+
+
 def _batches(train: LabelledTexts, settings: Training, seed: int, epoch: int) -> list[np.ndarray]:
     by_length = settings.padding == "dynamic"
     lengths = train.texts.lengths
     return epoch_batches(lengths, settings.batch_size, by_length, settings.drop_last, seed, epoch)
 
 
-def _train_epoch(
-    model: GPT2,
-    optimizer: torch.optim.Optimizer,
-    trainable: list[Tensor],
-    train: LabelledTexts,
-    batches: list[np.ndarray],
-    settings: Training,
-    run: TrainingRun,
-    steps: int,
-    bar: tqdm,
-) -> None:
-    model.train()
-    epoch = len(run.epochs) + 1
-    for rows in batches:
+def _train_epoch(fit: _Fit, epoch: int, bar: tqdm) -> None:
+    fit.model.train()
+    for rows in fit.plan[epoch - 1]:
         started = time.perf_counter()
-        step = len(run.history)
-        factor = learning_rate_factor(step, steps, settings.schedule, settings.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
-        taken = _train_step(model, optimizer, trainable, train, rows, settings)
+        rate = _set_learning_rate(fit)
+        taken = _train_step(fit, rows)
         seconds = time.perf_counter() - started
-        run.seconds += seconds
-        rate = settings.learning_rate * factor
-        row = {"epoch": epoch, "step": step + 1, "learning_rate": rate, **taken}
-        run.history.append(row | {"seconds": round(seconds, 6)})
-        _check_finite(run.history[-1])
-        _tell(run, steps, settings.log_every, bar)
+        fit.run.seconds += seconds
+        row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
+        fit.run.history.append(row | taken | {"seconds": round(seconds, 6)})
+        _check_finite(fit.run.history[-1])
+        _tell(fit, bar)
 
 
-def _train_step(
-    model: GPT2,
-    optimizer: torch.optim.Optimizer,
-    trainable: list[Tensor],
-    train: LabelledTexts,
-    rows: np.ndarray,
-    settings: Training,
-) -> dict:
+def _set_learning_rate(fit: _Fit) -> float:
+    """Give the optimiser the rate of the step that comes next; return it."""
+    settings, step = fit.settings, len(fit.run.history)
+    factor = learning_rate_factor(step, fit.steps, settings.schedule, settings.warmup)
+    rate = settings.learning_rate * factor
+    for group in fit.optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def _train_step(fit: _Fit, rows: np.ndarray) -> dict:
     """One optimiser step on one batch; its loss, gradient norm and counts."""
-    device = model.head.weight.device
-    pad_to = pad_length(settings)
-    ids, lengths = collate(train.texts, rows, model.shape.vocabulary - 1, pad_to, device)
-    labels = torch.from_numpy(train.labels[rows]).to(device)
-    optimizer.zero_grad(set_to_none=True)
+    model, settings = fit.model, fit.settings
+    device, padding_id = model.head.weight.device, model.shape.vocabulary - 1
+    ids, lengths = collate(fit.train.texts, rows, padding_id, pad_length(settings), device)
+    labels = torch.from_numpy(fit.train.labels[rows]).to(device)
+    fit.optimizer.zero_grad(set_to_none=True)
     logits = model.classify(ids, lengths)
     loss = functional.cross_entropy(logits, labels)
     loss.backward()
-    limit = settings.gradient_clip or math.inf
-    norm = torch.nn.utils.clip_grad_norm_(trainable, limit)
+    norm = torch.nn.utils.clip_grad_norm_(fit.trainable, settings.gradient_clip or math.inf)
     # A step that is not finite would spoil the adapters before anyone could read them.
     if torch.isfinite(norm):
-        optimizer.step()
+        fit.optimizer.step()
     return {
         "examples": len(rows),
         "tokens": int(lengths.sum()),
@@ -164,30 +174,24 @@ def _check_finite(row: dict) -> None:
         )
 
 
-def _tell(run: TrainingRun, steps: int, every: int, bar: tqdm) -> None:
-    row = run.history[-1]
+def _tell(fit: _Fit, bar: tqdm) -> None:
+    """Move the bar; every few steps, say where the training stands."""
+    row, every = fit.run.history[-1], fit.settings.log_every
     bar.update()
-    if row["step"] % every == 0 or row["step"] == steps:
-        recent = run.history[-every:]
+    if row["step"] % every == 0 or row["step"] == fit.steps:
+        recent = fit.run.history[-every:]
         speed = sum(r["tokens"] for r in recent) / max(sum(r["seconds"] for r in recent), 1e-9)
-        left = run.seconds / row["step"] * (steps - row["step"])
+        left = fit.run.seconds / row["step"] * (fit.steps - row["step"])
         bar.set_postfix(loss=f"{row['loss']:.3f}", tokens_per_second=f"{speed:.0f}")
         log.info(
             "epoch %d step %d/%d loss %.4f, %.0f tokens/s, %.0f s left",
-            *(row["epoch"], row["step"], steps, row["loss"], speed, left),
+            *(row["epoch"], row["step"], fit.steps, row["loss"], speed, left),
         )
 
 
-def _epoch_summary(
-    model: GPT2,
-    train: LabelledTexts,
-    validation: LabelledTexts | None,
-    settings: Training,
-    run: TrainingRun,
-    epoch: int,
-) -> dict:
+def _epoch_summary(fit: _Fit, validation: LabelledTexts | None, epoch: int) -> dict:
     """Loss and accuracy on train and validation without dropout, and as they ran while training."""
-    rows = [row for row in run.history if row["epoch"] == epoch]
+    rows = [row for row in fit.run.history if row["epoch"] == epoch]
     examples = sum(row["examples"] for row in rows)
     summary = {
         "epoch": epoch,
@@ -195,11 +199,11 @@ def _epoch_summary(
         "running_accuracy": sum(row["correct"] for row in rows) / examples,
         "seconds": sum(row["seconds"] for row in rows),
     }
-    for name, messages in (("train", train), ("validation", validation)):
+    for name, messages in (("train", fit.train), ("validation", validation)):
         loss = accuracy = None
         if messages:
-            pad_to = pad_length(settings)
-            found = predict(model, messages.texts, EVALUATION_BATCH, pad_to)
+            pad_to = pad_length(fit.settings)
+            found = predict(fit.model, messages.texts, EVALUATION_BATCH, pad_to)
             loss, accuracy = loss_and_accuracy(found, messages.labels)
         summary |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
     log.info("epoch %d: %s", epoch, {k: v for k, v in summary.items() if k != "epoch"})
