@@ -78,6 +78,8 @@ def restore_types(mapping: dict) -> dict:
 
 
 def _restore(value: Any, expected: dict) -> Any:
+    if "$ref" in expected:
+        expected = schema()["$defs"][expected["$ref"].removeprefix("#/$defs/")]
     if isinstance(value, dict):
         known = expected.get("properties", {})
         return {key: _restore(part, known.get(key, {})) for key, part in value.items()}
