@@ -14,21 +14,22 @@ test: .venv/installed-dev  ## all tests
 	python -m pytest
 
 lint: .venv/installed-dev  ## format, lint
-	ruff format --check workflow tests
-	ruff check workflow tests
+	ruff format --check workflow tests docs
+	ruff check workflow tests docs
 	snakefmt --check -l 100 Snakefile workflow/rules
 	snakemake --lint
 
 format: .venv/installed-dev  ## put code into its format
-	ruff format workflow tests
-	ruff check --fix workflow tests
+	ruff format workflow tests docs
+	ruff check --fix workflow tests docs
 	snakefmt -l 100 Snakefile workflow/rules
 
 example: run  ## refresh docs/example from the embedded experiment
 	python docs/make_example.py
 
 clean:  ## remove everything that the pipeline made
-	rm -rf results/embedded results/sms-nano results/gpt2-random results/gpt2-sms results/lab resources logs .snakemake
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf resources logs state .snakemake
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

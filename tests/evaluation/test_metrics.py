@@ -4,7 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from loralab.evaluation.metrics import evaluate, expected_calibration_error, wilson_interval
+from loralab.evaluation.metrics import (
+    evaluate,
+    expected_calibration_error,
+    reliability,
+    wilson_interval,
+)
 from scipy.stats import binomtest
 
 LABELS = ["ham", "spam"]
@@ -86,19 +91,29 @@ def test_calibration_error_is_the_mean_gap_over_ten_bins_by_their_messages():
     probabilities = of_spam(0.95, 0.91, 0.04, 0.85, 0.35)
     truth = np.array([1, 0, 0, 1, 0])
     highest = 3 / 5 * ((0.95 + 0.91 + 0.96) / 3 - 2 / 3)
-    assert expected_calibration_error(probabilities, truth) == pytest.approx(
+    assert expected_calibration_error(reliability(probabilities, truth)) == pytest.approx(
         highest + 1 / 5 * (1 - 0.85) + 1 / 5 * (1 - 0.65)
     )
     assert evaluate(probabilities, truth, LABELS)["ece"] == pytest.approx(0.264)
 
 
 def test_certainty_belongs_to_the_highest_bin():
-    found = expected_calibration_error(of_spam(1.0, 0.95), np.array([0, 1]))
+    found = expected_calibration_error(reliability(of_spam(1.0, 0.95), np.array([0, 1])))
     assert found == pytest.approx((1.0 + 0.95) / 2 - 1 / 2)
 
 
 def test_certain_and_right_is_calibrated():
-    assert expected_calibration_error(of_spam(1.0, 0.0), np.array([1, 0])) == 0.0
+    bins = reliability(of_spam(1.0, 0.0), np.array([1, 0]))
+    assert expected_calibration_error(bins) == 0.0
+
+
+def test_each_tenth_of_confidence_has_its_messages_and_the_interval_of_its_accuracy():
+    bins = reliability(of_spam(0.62, 0.68, 0.05, 1.0), np.array([1, 0, 0, 1]))
+    assert [row["tenth"] for row in bins] == [6, 9]
+    assert [row["n"] for row in bins] == [2, 2]
+    assert [row["confidence"] for row in bins] == pytest.approx([0.65, 0.975])
+    assert [row["accuracy"] for row in bins] == [0.5, 1.0]
+    assert [row["accuracy_ci95"] for row in bins] == [wilson_interval(1, 2), wilson_interval(2, 2)]
 
 
 # Three classes

@@ -3,13 +3,12 @@
 import pytest
 import torch
 from loralab.errors import LoralabError
-from loralab.model.checkpoints import load_base, save_base
+from loralab.model.checkpoints import frozen_hash, load_base, save_base
 from loralab.model.classifier import add_head
 from loralab.model.gpt2 import GPT2, SIZES, replace_head
 from loralab.model.lora import (
     LoRALinear,
     count_parameters,
-    frozen_hash,
     inject,
     plan_adapters,
 )

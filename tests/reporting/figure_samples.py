@@ -97,6 +97,18 @@ def epoch_metrics(epochs: int, validation: bool) -> list[dict]:
     ]
 
 
+def confidence_bin(
+    tenth: int, n: int, confidence: float, accuracy: float, bounds: list[float]
+) -> dict:
+    return {
+        "tenth": tenth,
+        "n": n,
+        "confidence": confidence,
+        "accuracy": accuracy,
+        "accuracy_ci95": bounds,
+    }
+
+
 def scores(confusion: list[list[int]], labels: list[str]) -> dict:
     counts = np.array(confusion)
     accuracy = counts.trace() / counts.sum() if counts.sum() else None
@@ -105,6 +117,11 @@ def scores(confusion: list[list[int]], labels: list[str]) -> dict:
         "accuracy": accuracy,
         "accuracy_ci95": None if accuracy is None else [accuracy - 0.04, min(accuracy + 0.04, 1)],
         "roc_auc": None,
+        "ece": 0.0875,
+        "reliability": [
+            confidence_bin(6, 2, 0.65, 0.5, [0.09, 0.91]),
+            confidence_bin(9, 58, 0.975, 1.0, [0.94, 1.0]),
+        ],
         "confusion": {
             true: dict(zip(labels, row, strict=True))
             for true, row in zip(labels, confusion, strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from figure_samples import as_csv, axis_labels, messages_table, split_summary, texts
-from loralab.reporting import data_figures, figure_inputs
+from loralab.reporting import data_figures, inputs
 
 
 def test_message_lengths_name_each_class_with_its_count_and_median() -> None:
@@ -29,7 +29,7 @@ def test_message_lengths_cope_with_one_empty_message_and_with_none() -> None:
 
 def test_a_class_named_like_a_missing_value_keeps_its_name(tmp_path: Path) -> None:
     table = messages_table().replace({"label": {"ham": "NA", "spam": "1"}})
-    read = figure_inputs.read_text_table(as_csv(table, tmp_path / "messages.csv"))
+    read = inputs.read_text_table(as_csv(table, tmp_path / "messages.csv"))
     assert set(read["label"]) == {"NA", "1"}
 
 

@@ -19,7 +19,7 @@ from figure_samples import (
 from loralab.reporting import (
     calibration_figures,
     evaluation_figures,
-    figure_inputs,
+    inputs,
     ranking_figures,
 )
 from PIL import Image
@@ -82,7 +82,7 @@ def test_precision_recall_curves_give_the_average_precision(tmp_path: Path) -> N
 def test_curves_use_the_test_split_only(tmp_path: Path) -> None:
     train = spam_predictions([0.9] * 4, ["ham"] * 4).assign(split="train")
     curves = read_scores(tmp_path, pd.concat([train, good_predictions()]), "spam")
-    assert len(curves[figure_inputs.THIS_RUN][0]) == 6
+    assert len(curves[inputs.THIS_RUN][0]) == 6
 
 
 def test_the_logarithmic_panel_starts_below_one_false_alarm(tmp_path: Path) -> None:
@@ -119,8 +119,7 @@ def test_degenerate_predictions_give_figures_and_no_warning(case: str, tmp_path:
     for positive in ("spam", None):
         ranking_figures.roc_curves(table, baselines, positive, tmp_path / "roc.png")
         ranking_figures.precision_recall_curves(table, baselines, positive, tmp_path / "pr.png")
-    calibration_figures.calibration(table, tmp_path / "calibration.png")
-    for name in ("roc", "pr", "calibration"):
+    for name in ("roc", "pr"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.size[0] == 1079
 
@@ -132,21 +131,19 @@ def test_one_class_in_the_test_split_is_said_in_words(tmp_path: Path) -> None:
     assert "one class only: no precision-recall curve" in said
 
 
-def test_calibration_compares_mean_confidence_with_the_share_correct_in_each_tenth() -> None:
-    table = spam_predictions([0.62, 0.68, 0.05, 1.0], ["spam", "ham", "ham", "spam"])
-    bins = calibration_figures.confidence_bins(table)
-    assert list(bins.index) == [6, 9]
-    assert list(bins["n"]) == [2, 2]
-    assert list(bins["confidence"]) == pytest.approx([0.65, 0.975])
-    assert list(bins["correct"]) == [0.5, 1.0]
-    said = texts(calibration_figures.draw_calibration(table))
+def test_calibration_shows_each_tenth_of_confidence_and_the_error_of_the_metrics() -> None:
+    figure = calibration_figures.draw_calibration(metrics_summary()["splits"]["test"])
+    said = texts(figure)
     assert "expected calibration error 8.8 %" in said
+    assert "\n2\n" in f"\n{said}\n" and "\n58\n" in f"\n{said}\n"
+    (observed,) = [c for c in figure.axes[0].containers if c.get_label().startswith("observed")]
+    assert observed[0].get_xdata().tolist() == [0.65, 0.975]
+    assert observed[0].get_ydata().tolist() == [0.5, 1.0]
 
 
-def test_the_wilson_interval_is_the_published_one() -> None:
-    low, high = calibration_figures.wilson_interval(pd.Series([0.0, 0.5]), pd.Series([10, 10]))
-    assert list(low) == pytest.approx([0.0, 0.2366], abs=1e-4)
-    assert list(high) == pytest.approx([0.2775, 0.7634], abs=1e-4)
+def test_no_confidence_at_all_is_said_in_words() -> None:
+    figure = calibration_figures.draw_calibration({"reliability": [], "ece": None})
+    assert "no message with a confidence" in texts(figure)
 
 
 def test_baseline_comparison_counts_the_correct_messages_of_each_method() -> None:

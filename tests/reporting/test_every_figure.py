@@ -67,7 +67,7 @@ def all_figures(folder: Path) -> dict[str, Callable[[Path], None]]:
         "confusion_matrices": [metrics],
         "roc_curves": [predictions, baselines, "spam"],
         "precision_recall_curves": [predictions, baselines, "spam"],
-        "calibration": [predictions],
+        "calibration": [metrics],
         "baseline_comparison": [metrics],
     }
     functions = {name: getattr(home, name) for name, home in HOMES.items()}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from figure_samples import messages_table, scores, texts
 from loralab.reporting import data_figures, evaluation_figures
-from loralab.reporting.figure_style import class_name, percent, round_numbers, save
+from loralab.reporting.figure_style import class_name, round_numbers, save
+from loralab.reporting.numbers import percent
 
 
 def test_a_percentage_has_the_digits_that_tell_it_from_none_and_all() -> None:

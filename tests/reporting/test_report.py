@@ -1,21 +1,17 @@
 """The report's sentences say what the artifacts say."""
 
+import pandas as pd
 import pytest
-from loralab.reporting.report import (
-    _adapted_layers,
+from loralab.reporting.answers import (
     _baseline_answers,
-    _headline,
-    _notes,
+    _head_answer,
     _structure_answer,
     _test_answer,
     _training_answer,
-    cell,
-    figure,
-    interval,
-    number,
-    p_value,
-    percent,
+    adapted_layers,
 )
+from loralab.reporting.numbers import interval, number, p_value, percent
+from loralab.reporting.report import _headline, _notes, cell, code_cell, figure
 
 LORA = {"rank": 8, "alpha": 16, "injections": 1}
 
@@ -30,10 +26,11 @@ def epoch(n, running, validation, accuracy=0.9):
     }
 
 
-def training_answer(epochs, best, counts=None):
+def training_answer(epochs, best, counts=None, losses=(0.5,)):
     counts = counts or {"n": 10, "ham": 5, "spam": 5}
+    history = pd.DataFrame({"loss": losses})
     training = {"epoch_metrics": epochs, "best_epoch": best, "steps": 7, "seconds": 1.5}
-    return _training_answer(training, {"splits": {"train": counts}})
+    return _training_answer(training, {"splits": {"train": counts}}, history)
 
 
 def settings(data="url", base="url", lora=LORA):
@@ -56,7 +53,7 @@ def test_adapters_injected_twice_are_reported_as_what_they_amount_to():
     twice = LORA | {"injections": 2}
     parameters = {"adapted_modules": 144}
     assert "rank 16 with alpha 32" in _notes(settings(lora=twice))[0]
-    assert _adapted_layers(parameters, twice) == 72
+    assert adapted_layers(parameters, twice) == 72
     assert "72 linear layers" in _structure_answer(parameters, twice)
     assert "nested 2 times" in _structure_answer(parameters, twice)
 
@@ -70,9 +67,30 @@ def test_the_training_answer_tells_turning_points_and_the_epoch_kept():
     assert "93.0 %" in found and "99.0 %" not in found
 
 
-def test_a_single_epoch_without_validation_has_no_trend():
-    found = training_answer([epoch(1, 0.5, None)], best=1)
-    assert found.startswith("The running loss of the one epoch is 0.500. The adapter")
+def test_the_trend_of_a_single_epoch_is_told_by_its_first_and_last_steps():
+    losses = [0.9, 0.7] + 16 * [0.5] + [0.2, 0.4]
+    found = training_answer([epoch(1, 0.5, None)], best=1, losses=losses)
+    assert found.startswith(
+        "Over the one epoch the loss went from 0.800 to 0.300 (means of the first and the last 2 "
+        "steps); its mean is 0.500. The adapter"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        ((100, 2000), (110, 1000), "the old head is gone"),
+        ((100, 2000), (300, 1900), "the new head is trained"),
+    ],
+)
+def test_the_share_after_the_head_is_explained_by_what_changed_it_most(before, after, cause):
+    models = {
+        name: {"trainable": counts[0], "total": counts[1], "percent": 1.0}
+        for name, counts in (("language_model", before), ("classifier", after))
+    }
+    found = _head_answer(models | {"head_parameters": after[0] - before[0]})
+    assert found.endswith(f"mostly because {cause}.")
+    assert f"{after[0] / before[0]:.3f} times what it was" in found
 
 
 @pytest.mark.parametrize(("accuracy", "words"), [(0.81, "learnt more"), (0.8, "learnt no more")])
@@ -86,9 +104,16 @@ def test_the_gap_between_train_and_test_has_its_sign_and_its_interval(train, wor
     test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
     split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
     found = _test_answer({"splits": {"train": {"accuracy": train}}}, split, test)
-    assert f"a gap of {100 * (train - 0.9):.1f} points" in found
+    assert f"test is {100 * (train - 0.9):.1f} points below" in found
     assert f"lies {words} the" in found
     assert "10 of the 200 test messages (5.0 %)" in found
+
+
+def test_a_test_accuracy_above_that_of_train_is_called_so():
+    test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
+    split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
+    found = _test_answer({"splits": {"train": {"accuracy": 0.88}}}, split, test)
+    assert "test is 2.0 points above" in found
 
 
 @pytest.mark.parametrize(
@@ -118,3 +143,15 @@ def test_no_text_can_break_out_of_its_table_cell():
     shown = cell("a|b\n<img src=x> [x](y) `c` *d*")
     assert not set("|<>[]`*\n") & set(shown)
     assert shown.startswith("a&#124;b ")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("call www.win.example\n@bob $5$ <b>", "` call www.win.example @bob $5$ <b> `"),
+        ("a|b", r"` a\|b `"),
+        ("`x` and ``y``", "``` `x` and ``y`` ```"),
+    ],
+)
+def test_a_message_is_shown_as_code_from_which_nothing_comes(text, shown):
+    assert code_cell(text) == shown

@@ -8,9 +8,10 @@ import pytest
 import torch
 from loralab.config import Lora
 from loralab.errors import LoralabError
+from loralab.model.checkpoints import frozen_hash
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2
-from loralab.model.lora import adapter_layers, frozen_hash
+from loralab.model.lora import adapter_layers
 from loralab.stages import train
 from loralab.stages.train import _gate, _warnings
 from loralab.training.batches import EncodedTexts

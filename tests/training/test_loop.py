@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from loralab.errors import LoralabError
-from loralab.model.lora import adapter_layers, frozen_hash
+from loralab.model.checkpoints import frozen_hash
+from loralab.model.lora import adapter_layers
 from loralab.training.batches import EncodedTexts
 from loralab.training.loop import LabelledTexts, train_classifier
 from loralab.training.prediction import loss_and_accuracy, predict

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from loralab.config import build
+from loralab.data.messages import write_table
 from loralab.errors import LoralabError, raise_all
 from loralab.model.devices import choose_device
-from loralab.provenance import MANIFEST, read_json
+from loralab.provenance import MANIFEST, check_inputs, read_json
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 
@@ -50,7 +51,7 @@ def _classify(options: argparse.Namespace) -> None:
     table["predicted"] = [classifier.labels[index] for index in probabilities.argmax(axis=1)]
     for place, label in enumerate(classifier.labels):
         table[f"p_{label}"] = probabilities[:, place]
-    table.to_csv(sys.stdout, index=False, lineterminator="\n")
+    write_table(table, sys.stdout)
     sys.stdout.flush()
 
 
@@ -83,14 +84,18 @@ def _column(path: Path, column: str) -> list[str]:
 
 def _layout_of(run: Path) -> Layout:
     """The layout of a finished run, by the settings in the manifest of its evaluation."""
+    run = run.resolve()
     path = run / "evaluate" / MANIFEST
     try:
         recorded = read_json(path)["fingerprint"]["settings"]
     except (KeyError, TypeError):
         raise LoralabError(f"{path} holds no settings; run the pipeline again") from None
     settings = {**recorded, "experiment": run.name, "mirror": None}
-    resources = run.resolve().parent.parent / "resources"
-    return Layout(build(settings), results=run.resolve().parent, resources=resources)
+    resources = run.parent.parent / "resources"
+    layout = Layout(build(settings), results=run.parent, resources=resources)
+    model_files = [*layout.base_files, *layout.tokenizer_files, *layout.adapter_files]
+    check_inputs(path, [file for file in model_files if file.name != MANIFEST])
+    return layout
 
 
 if __name__ == "__main__":

@@ -206,9 +206,9 @@ STAGE_SETTINGS = {
         *("training", "evaluation"),
     ),
     "report": (
-        *("seed", "data.dataset", "data.source", "tokenizer.name"),
-        *("base.name", "base.source", "base.size"),
-        *("lora", "training", "evaluation.batch_size", "report"),
+        *("seed", "data.dataset", "data.source", "data.parser", "split.protocol"),
+        *("tokenizer.name", "base.name", "base.source"),
+        *("lora", "head.bias", "training", "evaluation.batch_size", "report"),
     ),
 }
 

@@ -85,6 +85,8 @@ def _restore(value: Any, expected: dict) -> Any:
         return {key: _restore(part, known.get(key, {})) for key, part in value.items()}
     kinds = expected.get("type", ["string"] if _admits_text(expected) else [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return int(value)  # JSON Schema takes 2.0 for a whole number; Python does not
     if not isinstance(value, str) or ("string" in kinds and "null" not in kinds):
         return value
     read = yaml.safe_load(value) if value in ("null", "true", "false") else _number(value)
@@ -194,6 +196,17 @@ def _contradictions(mapping: dict) -> list[str]:
         problems.append("data.member_sha256 is null; the extracted file must be pinned too")
     if data["parser"] == "lab" and (data["format"] != "tsv" or data["columns"] is None):
         problems.append("data.parser lab reads tsv without a header row; set data.columns")
+    if data["label_column"] == data["text_column"]:
+        problems.append(f"data.label_column and data.text_column are both {data['text_column']!r}")
+    if data["source"] == "embedded" and data["embedded"]["spam"] > data["embedded"]["messages"]:
+        problems.append("data.embedded.spam is more than data.embedded.messages")
+    if base["source"] == "embedded" and base["size"] != "custom":
+        problems.append(f"base.source embedded needs base.size custom; it is {base['size']}")
+    if base["size"] == "custom" and mapping["training"]["max_length"] > base["shape"]["context"]:
+        problems.append(
+            f"training.max_length is {mapping['training']['max_length']}, more than "
+            f"base.shape.context, {base['shape']['context']}"
+        )
     if "n" in data["labels"]:
         problems.append("data.labels may not hold 'n', which stands for the number of messages")
     shares = sum(split["fractions"].values())

@@ -91,7 +91,7 @@ def _download(url: str) -> tuple[Iterator[bytes], int | None]:
     response = requests.get(url, stream=True, timeout=TIMEOUT)
     response.raise_for_status()
     size = response.headers.get("Content-Length")
-    return response.iter_content(CHUNK), int(size) if size else None
+    return response.iter_content(CHUNK), int(size) if size and size.isdecimal() else None
 
 
 def _read(path: Path) -> tuple[Iterator[bytes], int | None]:

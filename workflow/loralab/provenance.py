@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, raise_all
 
 PACKAGE = "loralab"
 PACKAGE_FOLDER = Path(__file__).parent
@@ -218,6 +218,22 @@ def _remove_earlier_outputs(folder: Path) -> None:
             target = folder / name
             if target.resolve().is_relative_to(folder.resolve()):
                 target.unlink(missing_ok=True)
+
+
+def check_inputs(manifest: Path, files: list[Path]) -> None:
+    """Raise LoralabError where a file is not the one that the stage of `manifest` read.
+
+    What is shared by experiments may since have been made anew for another.
+    """
+    recorded = read_json(manifest).get("inputs", {})
+    problems = []
+    for path in files:
+        name = Path(os.path.relpath(path, manifest.parent)).as_posix()
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif recorded.get(name, {}).get("sha256") != sha256_file(path):
+            problems.append(f"{path} is not the file that the run was evaluated with")
+    raise_all(problems, f"{manifest.parent} no longer fits its inputs; run the pipeline again")
 
 
 def hash_files(paths: Iterable[Path], relative_to: Path) -> dict[str, dict]:

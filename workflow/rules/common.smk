@@ -62,6 +62,12 @@ def local_files(section, *names):
     return [settings["file"]] if not names else [f"{settings['folder']}/{n}" for n in names]
 
 
+def pretraining_outputs():
+    """The loss of the language model, where the base model is pretrained here."""
+    is_pretrained = config["base"]["source"] == "embedded"
+    return [f"{BASE}/loss.csv", f"{BASE}/loss.png"] if is_pretrained else []
+
+
 def pretraining_inputs():
     """The tokenizer, where the base model is pretrained here."""
     if config["base"]["source"] != "embedded":

@@ -31,6 +31,7 @@ rule weights:
         f"{BASE}/model.safetensors",
         f"{BASE}/config.json",
         f"{BASE}/tensors.csv",
+        pretraining_outputs(),
         f"{BASE}/manifest.json",
     log:
         f"{LOGS}/weights.log",

@@ -15,6 +15,7 @@ rule report:
         f"{RUN}/inject/structure_before.txt",
         f"{RUN}/inject/structure_after.txt",
         f"{RUN}/gradcheck/gradients.json",
+        f"{RUN}/train/history.csv",
         f"{RUN}/train/training.json",
         f"{RUN}/evaluate/metrics.json",
         f"{RUN}/evaluate/errors.csv",
@@ -24,6 +25,7 @@ rule report:
             caption="../report/report.rst",
             category="Report",
         ),
+        f"{RUN}/claims.json",
         f"{RUN}/manifest.json",
     log:
         f"{LOGS}/report.log",

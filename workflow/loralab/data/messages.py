@@ -7,9 +7,11 @@ begins), `label` and `text`.
 import csv
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -65,14 +67,14 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, dtype={"label": str, "text": str})
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, the same bytes on every system."""
+def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
+    """Write a table as CSV, to a file or a stream, the same bytes on every system."""
     # A reader takes a carriage return for the end of a row unless it is quoted, and the writer
     # quotes it only where it quotes all texts.
     texts = table.select_dtypes(exclude="number")
     returns = any(texts[column].astype(str).str.contains("\r").any() for column in texts)
     quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
-    table.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
+    table.to_csv(target, index=False, lineterminator="\n", quoting=quoting)
 
 
 def _decode(path: Path, encoding: str) -> str:
@@ -114,6 +116,8 @@ def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
     if layout.format == "jsonl":
         return [layout.label_column, layout.text_column]
     columns = layout.columns or rows[0].fields
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    raise_all([f"{name!r} is there more than once" for name in twice], f"{path}: column names")
     wanted = (("label_column", layout.label_column), ("text_column", layout.text_column))
     raise_all(
         [f"data.{key} {name!r} is not among them" for key, name in wanted if name not in columns],
@@ -182,17 +186,10 @@ def _fault(row: _Row, width: int) -> str | None:
 def _read_as_the_lab(text: str, layout: MessageFormat, path: Path) -> pd.DataFrame:
     """pandas.read_csv with default quoting; a message's line is counted from those before it."""
     try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep="\t",
-            header=None,
-            names=layout.columns,
-            index_col=False,
-            skip_blank_lines=False,
-            keep_default_na=False,
-            dtype=str,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        with warnings.catch_warnings():  # pandas drops surplus fields with a warning alone
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = _pandas_default(text, layout.columns)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise LoralabError(f"{path} cannot be read with data.parser lab ({reason})") from None
     table = table[[layout.label_column, layout.text_column]].fillna("")
@@ -201,6 +198,19 @@ def _read_as_the_lab(text: str, layout: MessageFormat, path: Path) -> pd.DataFra
     lines = 1 + table["text"].str.count("\n") + table["label"].str.count("\n")
     table.insert(0, "id", lines.cumsum() - lines)
     return table
+
+
+def _pandas_default(text: str, columns: list[str]) -> pd.DataFrame:
+    return pd.read_csv(
+        io.StringIO(text),
+        sep="\t",
+        header=None,
+        names=columns,
+        index_col=False,
+        skip_blank_lines=False,
+        keep_default_na=False,
+        dtype=str,
+    )
 
 
 def _row_problems(table: pd.DataFrame, labels: list[str]) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 Z95 = NormalDist().inv_cdf(0.975)
-BINS = 10  # of equal width, for the calibration error
+BINS = 10  # tenths of confidence
 
 
 def wilson_interval(successes: int, n: int) -> list[float]:
@@ -20,15 +20,33 @@ def wilson_interval(successes: int, n: int) -> list[float]:
     return [max(0.0, centre - half), min(1.0, centre + half)]
 
 
-def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Mean gap between confidence and accuracy over equal bins (Naeini et al., 2015)."""
+def reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[dict]:
+    """Confidence held against accuracy, for each tenth of confidence that occurs.
+
+    Confidence is the probability of the predicted label. A row holds the `tenth` (6 for confidences
+    from 0.6 to 0.7), its `n` messages, their mean `confidence`, their `accuracy` and its
+    `accuracy_ci95`.
+    """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [
-        (bins == b).mean() * abs(correct[bins == b].mean() - confidence[bins == b].mean())
-        for b in np.unique(bins)
+    tenths = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "tenth": int(tenth),
+            "n": int((tenths == tenth).sum()),
+            "confidence": float(confidence[tenths == tenth].mean()),
+            "accuracy": float(correct[tenths == tenth].mean()),
+            "accuracy_ci95": wilson_interval(
+                int(correct[tenths == tenth].sum()), int((tenths == tenth).sum())
+            ),
+        }
+        for tenth in np.unique(tenths)
     ]
-    return float(sum(gaps))
+
+
+def expected_calibration_error(bins: list[dict]) -> float:
+    """Mean gap between confidence and accuracy over the messages (Naeini et al., 2015)."""
+    messages = sum(row["n"] for row in bins)
+    return sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / messages
 
 
 def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) -> dict:
@@ -40,7 +58,9 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         labels: names, in order. Of two, the second is the positive class of precision, recall, F1,
             ROC AUC and average precision; of more, these are means over the classes.
 
-    Where a metric is undefined (one class alone in `truth`, say) it is None.
+    Areas under curves are None where `truth` holds one class alone. As in scikit-learn, the
+    precision of a label that was never predicted is 0, and so is the recall of one that never
+    occurs.
     """
     predicted = probabilities.argmax(axis=1)
     right, n = int((predicted == truth).sum()), len(truth)
@@ -54,6 +74,7 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         zero_division=0.0,
     )
     one_hot = np.eye(len(labels))[truth]
+    bins = reliability(probabilities, truth)
     return {
         "n": n,
         "accuracy": right / n,
@@ -63,11 +84,20 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         "f1": float(f1),
         "roc_auc": _over_classes(sk.roc_auc_score, one_hot, probabilities),
         "average_precision": _over_classes(sk.average_precision_score, one_hot, probabilities),
-        # Of two classes the usual Brier score, half of the sum over both.
-        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean() / (1 + (positive == 1))),
-        "ece": expected_calibration_error(probabilities, truth),
+        "brier": _brier(probabilities, one_hot),
+        "ece": expected_calibration_error(bins),
+        "reliability": bins,
         "confusion": _confusion(truth, predicted, labels),
     }
+
+
+def _brier(probabilities: np.ndarray, one_hot: np.ndarray) -> float:
+    """Mean squared error of the probabilities (Brier, 1950), summed over the labels.
+
+    Of two labels only the positive one is counted, as is usual: half of the sum over both.
+    """
+    squares = ((probabilities - one_hot) ** 2).mean(axis=0)  # (labels,)
+    return float(squares[1] if len(squares) == 2 else squares.sum())
 
 
 def _over_classes(score, one_hot: np.ndarray, probabilities: np.ndarray) -> float | None:

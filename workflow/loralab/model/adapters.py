@@ -11,14 +11,18 @@ import json
 import math
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from loralab.errors import LoralabError, raise_all
-from loralab.model.checkpoints import PROJECTIONS, read_metadata, read_safetensors
+from loralab.model.checkpoints import (
+    PROJECTIONS,
+    read_metadata,
+    read_safetensors,
+    write_safetensors,
+)
 from loralab.model.gpt2 import GPT2, replace_head
-from loralab.model.lora import LoRALinear, PlannedAdapter, inject
+from loralab.model.lora import LoRALinear, PlannedAdapter, adapter_layers, inject
 from loralab.provenance import write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -38,9 +42,10 @@ def save_adapter(model: GPT2, labels: list[str], base_name: str, folder: Path) -
     for name, parameter in model.head.named_parameters():
         tensors[_HEAD + name] = parameter.detach().cpu().contiguous()
     description = {"labels": labels, "plan": [dataclasses.asdict(entry) for entry in plan]}
-    metadata = {"format": "pt", METADATA_KEY: json.dumps(description, sort_keys=True)}
-    safetensors.torch.save_file(tensors, folder / ADAPTER_FILE, metadata=metadata)
-    write_json(folder / ADAPTER_CONFIG_FILE, _peft_config(plan, base_name))
+    metadata = (METADATA_KEY, json.dumps(description, sort_keys=True))
+    write_safetensors(tensors, folder / ADAPTER_FILE, metadata)
+    dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
+    write_json(folder / ADAPTER_CONFIG_FILE, _peft_config(plan, dropout, base_name))
 
 
 def load_adapter(model: GPT2, folder: Path) -> list[str]:
@@ -130,7 +135,7 @@ def _projections(layers: dict, attention: str) -> list[tuple[int, str]]:
 
 def _fill(model: GPT2, tensors: dict[str, Tensor]) -> None:
     """Copy checked tensors into the model's adapters and head."""
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear)}
+    layers = dict(adapter_layers(model))
     with torch.no_grad():
         for name, layer in layers.items():
             a, b = _from_peft(tensors, layers, name)
@@ -183,7 +188,7 @@ def _differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[
     return sorted(problems)
 
 
-def _peft_config(plan: list[PlannedAdapter], base_name: str) -> dict:
+def _peft_config(plan: list[PlannedAdapter], dropout: float, base_name: str) -> dict:
     """PEFT's LoraConfig: the ranks that differ go into patterns, by the ends of module names."""
     if not plan:
         raise LoralabError("there is no adapter to save: the plan is empty")
@@ -201,7 +206,7 @@ def _peft_config(plan: list[PlannedAdapter], base_name: str) -> dict:
         "alpha_pattern": {name: alphas[name] for name in different},
         "target_modules": sorted(ranks),
         "modules_to_save": ["score"],
-        "lora_dropout": 0.0,
+        "lora_dropout": dropout,
         "bias": "none",
         "fan_in_fan_out": True,
         "use_rslora": False,

@@ -14,7 +14,7 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2, GPT2Shape
@@ -44,6 +44,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise LoralabError(
             f"{path} is no sound safetensors file ({error}); fetch or build it again"
         ) from None
+
+
+def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: tuple[str, str]) -> None:
+    """Write tensors with one entry of metadata, the same bytes for the same content.
+
+    Of several entries safetensors writes a random order, so that there may be only one. Its files
+    are readable to their owner alone, which would shut out whoever shares the folder.
+    """
+    safetensors.torch.save_file(tensors, path, metadata=dict([metadata]))
+    path.chmod(0o644)
 
 
 def to_file_layout(model: GPT2) -> dict[str, Tensor]:
@@ -99,7 +109,7 @@ def _differences(found: dict[str, Tensor], expected: dict[str, list[int]]) -> li
 def save_base(model: GPT2, folder: Path) -> None:
     """Write `model.safetensors` and `config.json`."""
     tensors = to_file_layout(model)
-    safetensors.torch.save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_safetensors(tensors, folder / WEIGHTS_FILE, ("format", "pt"))
     write_base_config(model.shape, folder)
 
 
@@ -168,6 +178,15 @@ def tensor_sha256(tensor: Tensor) -> str:
     """SHA-256 of a tensor's bytes, in row-major order and as the machine stores numbers."""
     raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
     return hashlib.sha256(raw.numpy()).hexdigest()
+
+
+def frozen_hash(model: nn.Module) -> str:
+    """SHA-256 over the names and the contents of every frozen tensor."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            digest.update(f"{name}={tensor_sha256(parameter)}\n".encode())
+    return digest.hexdigest()
 
 
 def read_metadata(path: Path, key: str) -> dict:

@@ -1,13 +1,19 @@
 """Where tensors live and how many threads work on them."""
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from loralab.errors import LoralabError
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use this many CPU threads, and only deterministic sums on them."""
+    """Let torch, and whatever else computes in this process, use this many CPU threads.
+
+    The last bits of a sum depend on them: scikit-learn's, too, which would otherwise follow the
+    machine.
+    """
     torch.set_num_threads(threads)
+    threadpool_limits(threads)
 
 
 def choose_device(wanted: str) -> torch.device:

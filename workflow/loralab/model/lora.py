@@ -6,7 +6,6 @@ anything is touched; that plan drives injection, counts, files and report.
 """
 
 import difflib
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2
 
 ALL_LINEAR = "all-linear"
@@ -104,13 +103,13 @@ def plan_adapters(
 
 
 def _matching(names: list[str], targets: list[str]) -> list[str]:
-    for target in targets:
-        if not any(_ends_with(name, target) for name in names):
-            endings = sorted({name.split(".", 2)[2] for name in names})
-            near = difflib.get_close_matches(target, endings, n=3, cutoff=0.0)
-            raise LoralabError(
-                f"lora.targets {target!r} matches no layer; the nearest are {', '.join(near)}"
-            )
+    endings = sorted({name.split(".", 2)[2] for name in names})
+    unmatched = [t for t in targets if not any(_ends_with(name, t) for name in names)]
+    near = {t: difflib.get_close_matches(t, endings, n=3, cutoff=0.0) for t in unmatched}
+    raise_all(
+        [f"{t!r} matches no layer; the nearest are {', '.join(near[t])}" for t in unmatched],
+        "lora.targets",
+    )
     return [name for name in names if any(_ends_with(name, target) for target in targets)]
 
 
@@ -175,14 +174,3 @@ def count_parameters(model: nn.Module) -> dict[str, float]:
     total = sum(parameter.numel() for parameter in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"trainable": trainable, "total": total, "percent": round(100 * trainable / total, 2)}
-
-
-def frozen_hash(model: nn.Module) -> str:
-    """SHA-256 over the name and the bytes of every frozen tensor."""
-    digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            digest.update(name.encode() + b"\0")
-            raw = parameter.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy())
-    return digest.hexdigest()

@@ -54,6 +54,12 @@ def encode(tokenizer: tiktoken.Encoding, text: str, max_length: int) -> list[int
     return ids
 
 
+def count_cut(tokenizer: tiktoken.Encoding, texts: Iterable[str], max_length: int) -> int:
+    """How many texts have more than `max_length` tokens, and so are cut."""
+    encoded = (tokenizer.encode(text, allowed_special={END_OF_TEXT}) for text in texts)
+    return sum(len(ids) > max_length for ids in encoded)
+
+
 def train_bpe(texts: Iterable[str], size: int) -> list[tuple[str, str]]:
     """Learn the merges of a byte-level BPE with `size` tokens, `<|endoftext|>` included.
 

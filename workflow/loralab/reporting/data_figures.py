@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loralab.provenance import read_json
-from loralab.reporting.figure_inputs import read_text_table
 from loralab.reporting.figure_style import (
     BLUE,
     class_name,
@@ -24,6 +23,7 @@ from loralab.reporting.figure_style import (
     sentence_figure,
     styled,
 )
+from loralab.reporting.inputs import read_text_table
 
 # --- lengths --------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loralab.provenance import read_json
-from loralab.reporting.figure_inputs import BASELINE_NAMES, THIS_RUN, method_name
 from loralab.reporting.figure_style import (
     BLACK,
     BLUE,
@@ -21,11 +20,12 @@ from loralab.reporting.figure_style import (
     class_name,
     heading,
     new_figure,
-    percent,
     percent_axis,
     save,
     styled,
 )
+from loralab.reporting.inputs import BASELINE_NAMES, THIS_RUN, method_name
+from loralab.reporting.numbers import percent
 
 MOST_CLASSES_SIDE_BY_SIDE = 4
 INCHES_PER_LETTER = 0.09

@@ -134,17 +134,6 @@ def line_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage, with more digits where fewer would round it to 0 or 100 %."""
-    if share in (0, 1):
-        return f"{100 * share:.0f} %"
-    for more in range(digits, 9):
-        shown = f"{100 * share:.{more}f}"
-        if float(shown) not in (0.0, 100.0):
-            break
-    return f"{shown} %"
-
-
 def percent_axis(axis: Axis) -> None:
     """Label an axis of shares in percent."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))

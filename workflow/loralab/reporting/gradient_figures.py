@@ -11,7 +11,6 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from loralab.reporting.figure_inputs import NO_BLOCK, split_names
 from loralab.reporting.figure_style import (
     BLACK,
     GREY,
@@ -26,6 +25,7 @@ from loralab.reporting.figure_style import (
     sentence_figure,
     styled,
 )
+from loralab.reporting.inputs import NO_BLOCK, split_names
 
 # States of a tensor after one backward pass, the one that most needs attention last.
 FROZEN, ZERO, FLOWS, MISSING, LEAKS, NOT_FINITE = range(6)

@@ -11,7 +11,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from loralab.provenance import read_json
-from loralab.reporting.figure_inputs import split_names
 from loralab.reporting.figure_style import (
     BLACK,
     BLUE,
@@ -25,11 +24,12 @@ from loralab.reporting.figure_style import (
     YELLOW,
     heading,
     new_figure,
-    percent,
     plain_axis,
     save,
     styled,
 )
+from loralab.reporting.inputs import split_names
+from loralab.reporting.numbers import percent
 
 KIND_COLOURS = (BLUE, SKY, GREEN, YELLOW, ORANGE, PURPLE, BLACK, GREY)
 

@@ -15,12 +15,6 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from loralab.reporting.figure_inputs import (
-    THIS_RUN,
-    method_name,
-    predicted_labels,
-    read_predictions,
-)
 from loralab.reporting.figure_style import (
     DOTTED,
     GREY,
@@ -29,13 +23,19 @@ from loralab.reporting.figure_style import (
     line_styles,
     log_ticks,
     new_figure,
-    percent,
     percent_axis,
     round_numbers,
     save,
     sentence_figure,
     styled,
 )
+from loralab.reporting.inputs import (
+    THIS_RUN,
+    method_name,
+    predicted_labels,
+    read_predictions,
+)
+from loralab.reporting.numbers import percent
 
 # A curve's name, whether each message is of the class looked for, and the score it was given.
 Scores = dict[str, tuple[np.ndarray, np.ndarray]]

@@ -1,21 +1,22 @@
 """The markdown report: every number in it is read from an artifact."""
 
-import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
-from loralab.provenance import read_json
-from loralab.reporting.claims import with_training_figures
+from loralab.provenance import MANIFEST, read_json
+from loralab.reporting.answers import adapted_layers, answers
+from loralab.reporting.claims import (
+    LAB_WEIGHTS_SHA256,
+    differences_from_the_lab,
+    with_training_figures,
+)
+from loralab.reporting.inputs import method_name, read_text_table
+from loralab.reporting.numbers import interval, number, percent
 
-SYSTEM_NAMES = {
-    "majority": "the majority class",
-    "tfidf": "character TF-IDF + logistic regression",
-    "head_only": "head only, no adapter",
-}
-SIGNIFICANT = 0.05  # p values below it are called a difference
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
 OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate")
 
@@ -30,14 +31,20 @@ class Folders:
     base: Path
 
 
-def render_report(experiment: str, folders: Folders, settings: dict, examples: list[dict]) -> str:
+def render_report(
+    experiment: str, found: dict, settings: dict, claims: list[dict], examples: list[dict]
+) -> str:
     """The report of a run, as markdown.
 
-    `settings` are those the stage reads, as nested mappings; `examples` are texts classified by the
-    trained model, each with `text`, `predicted` and `probability`.
+    Args:
+        experiment: its name.
+        found: what `read_artifacts` returned.
+        settings: those the stage reads, as nested mappings.
+        claims: the ledger that `completed_claims` returned.
+        examples: texts classified by the trained model, each with `text`, `predicted` and
+            `probability`.
     """
-    found = _artifacts(folders)
-    metrics, split = found["metrics"], found["split"]
+    metrics = found["metrics"]
     test = metrics["splits"]["test"]
     context = {
         "experiment": experiment,
@@ -45,35 +52,43 @@ def render_report(experiment: str, folders: Folders, settings: dict, examples: l
         "labels": metrics["labels"],
         "test": test,
         "headline": _headline(test),
-        "base_sentence": _base_sentence(settings["base"], found["base_config"]),
-        "base_folder": folders.base.as_posix(),
-        "has_pretraining": (folders.base / "loss.png").is_file(),
-        "adapted_layers": _adapted_layers(found["parameters"], settings["lora"]),
+        "base_sentence": _base_sentence(settings["base"], found),
+        "adapted_layers": adapted_layers(found["parameters"], settings["lora"]),
         "warnings": _notes(settings) + found["training"]["warnings"],
         "recipe": _recipe(settings),
         "systems": _systems(metrics),
-        "answers": _answers(found, settings, split, test),
+        "answers": answers(found, settings),
         "examples": examples,
         **found,
-        "claims": with_training_figures(
-            *(found["claims"], found["training"], metrics, settings["base"], split["protocol"])
-        ),
+        "claims": claims,
     }
     return _environment().get_template("report.md.j2").render(context)
 
 
-def _artifacts(folders: Folders) -> dict:
+def completed_claims(found: dict, settings: dict) -> list[dict]:
+    """The claims ledger with the figures of this run's training."""
+    differences = differences_from_the_lab(
+        settings, found["source"]["sha256"], found["hashes"]["base model"]
+    )
+    injections = settings["lora"]["injections"]
+    return with_training_figures(
+        found["claims"], found["training"], found["metrics"], differences, injections
+    )
+
+
+def read_artifacts(folders: Folders) -> dict:
+    """Everything of a run that the report tells, by name."""
     run, dataset, base = folders.run, folders.dataset, folders.base
-    errors = pd.read_csv(run / "evaluate" / "errors.csv", keep_default_na=False)
     shared = {"download": dataset, "tokenizer": folders.tokenizer, "weights": base}
     places = shared | {stage: run / stage for stage in OWN_STAGES}
-    by_stage = {stage: read_json(place / "manifest.json") for stage, place in places.items()}
+    by_stage = {stage: read_json(place / MANIFEST) for stage, place in places.items()}
     manifests = list(by_stage.values())
     packages: dict = {}
     for manifest in manifests:
         packages |= manifest["fingerprint"]["packages"]
     return {
         "source": read_json(dataset / "source.json"),
+        "base_folder": base.as_posix(),
         "base_config": read_json(base / "config.json"),
         "split": read_json(run / "split" / "split.json"),
         "parameters": read_json(run / "inject" / "parameters.json"),
@@ -81,7 +96,8 @@ def _artifacts(folders: Folders) -> dict:
         "gradients": read_json(run / "gradcheck" / "gradients.json"),
         "training": read_json(run / "train" / "training.json"),
         "metrics": read_json(run / "evaluate" / "metrics.json"),
-        "errors": errors.to_dict("records"),
+        "history": pd.read_csv(run / "train" / "history.csv"),
+        "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
         "structure_before": _one_block(run / "inject" / "structure_before.txt"),
         "structure_after": _one_block(run / "inject" / "structure_after.txt"),
         "manifests": manifests,
@@ -125,20 +141,18 @@ def _headline(test: dict) -> str:
     )
 
 
-def _base_sentence(base: dict, shape: dict) -> str:
+def _base_sentence(base: dict, found: dict) -> str:
+    shape = found["base_config"]
     size = f"{shape['n_layer']} blocks of width {shape['n_embd']}, {shape['vocab_size']:,} tokens"
     origin = {
-        "url": "GPT-2's pretrained weights",
+        "url": "weights fetched from a pinned URL",
         "file": "weights from a local file",
         "embedded": "a small GPT-2 pretrained by this project on generated text",
         "random": "random weights, never trained",
     }[base["source"]]
+    if found["hashes"]["base model"] == LAB_WEIGHTS_SHA256:
+        origin = "OpenAI's pretrained weights of GPT-2 124M"
     return f"`{base['name']}`: {origin} ({size})"
-
-
-def _adapted_layers(parameters: dict, lora: dict) -> int:
-    """Layers with an adapter; fewer than adapters where they were injected more than once."""
-    return parameters["adapted_modules"] // lora["injections"]
 
 
 def _notes(settings: dict) -> list[str]:
@@ -181,141 +195,8 @@ def _recipe(settings: dict) -> dict[str, str]:
 def _systems(metrics: dict) -> dict[str, dict]:
     """Every system measured, by the name a reader knows it by."""
     own = {f"LoRA, {name}": found for name, found in metrics["splits"].items()}
-    names = {name: f"{SYSTEM_NAMES[name]}, test" for name in metrics["baselines"]}
+    names = {name: f"{method_name(name)}, test" for name in metrics["baselines"]}
     return own | {names[name]: found for name, found in metrics["baselines"].items()}
-
-
-def _answers(found: dict, settings: dict, split: dict, test: dict) -> dict[str, str]:
-    return {
-        "q1": _structure_answer(found["parameters"], settings["lora"]),
-        "q2": _count_answer(found["parameters"]),
-        "q3": _head_answer(found["parameters"]),
-        "gradients": _gradient_answer(found["gradients"]),
-        "q4": _training_answer(found["training"], split),
-        "q5": _test_answer(found["metrics"], split, test),
-        "baselines": _baseline_answers(found["metrics"]),
-    }
-
-
-def _structure_answer(parameters: dict, lora: dict) -> str:
-    return (
-        f"{_adapted_layers(parameters, lora)} linear layers became `LoRALinear`: the layer "
-        f"itself, now frozen, as `base`, and beside it A and B of rank {lora['rank']}"
-        f"{', nested ' + str(lora['injections']) + ' times' if lora['injections'] > 1 else ''}. "
-        "Embeddings, norms and the output head are as they were."
-    )
-
-
-def _count_answer(parameters: dict) -> str:
-    before, after = parameters["language_model"]["before"], parameters["language_model"]
-    return (
-        f"Of {after['total']:,} parameters {after['trainable']:,} are trainable, "
-        f"{after['percent']} %. Before injection there were {before['total']:,}, all of them "
-        "trainable. The head onto the vocabulary is counted apart from the token embedding, as in "
-        "the lab."
-    )
-
-
-def _head_answer(parameters: dict) -> str:
-    before, after = parameters["language_model"], parameters["classifier"]
-    return (
-        f"The head onto the vocabulary goes and one of {parameters['head_parameters']:,} "
-        f"parameters comes: {after['trainable']:,} of {after['total']:,} are trainable, "
-        f"{after['percent']} % instead of {before['percent']} %. The trainable count grows by "
-        f"{after['trainable'] - before['trainable']:,}; the share grows mostly because the total "
-        f"falls by {before['total'] - after['total']:,}."
-    )
-
-
-def _gradient_answer(gradients: dict) -> str:
-    model = gradients["language_model"]
-    return (
-        f"{'Passed' if gradients['passed'] else 'Failed'}. Before the head: "
-        f"{model['trainable_with_gradient']} trainable tensors have a gradient, "
-        f"{model['trainable_without_gradient']} have none; {model['frozen_without_gradient']} "
-        f"frozen tensors have none, {model['frozen_with_gradient']} have one. At the first step "
-        f"{model['zero_at_start']} gradients are exactly zero: those of every A, because every B "
-        "is zero. With the head, "
-        f"{gradients['classifier']['trainable_with_gradient']} tensors have a gradient and "
-        f"{gradients['classifier']['frozen_without_gradient']} frozen ones have none. After real "
-        "optimiser steps the frozen weights were "
-        f"{'unchanged' if gradients['frozen_unchanged_after_step'] else 'CHANGED'}, and every A "
-        "and B had moved."
-    )
-
-
-def _training_answer(training: dict, split: dict) -> str:
-    epochs = training["epoch_metrics"]
-    kept = epochs[training["best_epoch"] - 1]
-    counts = split["splits"]["train"]
-    largest = max(v for k, v in counts.items() if k != "n") / counts["n"]
-    verdict = "more" if kept["train_accuracy"] > largest else "no more"
-    return (
-        f"{_trend(epochs)} The adapter is that of epoch {kept['epoch']}"
-        f"{' (early stopping)' if kept is not epochs[-1] else ''}; its train accuracy, without "
-        f"dropout, is {percent(kept['train_accuracy'])} (running: "
-        f"{percent(kept['running_accuracy'])}). Always answering the most frequent label would "
-        f"give {percent(largest)}: it has learnt {verdict} than that. {training['steps']} steps "
-        f"took {training['seconds']:.1f} s."
-    )
-
-
-def _trend(epochs: list[dict]) -> str:
-    """How the losses developed, turning points included."""
-    first, last = epochs[0], epochs[-1]
-    if len(epochs) == 1:
-        return f"The running loss of the one epoch is {number(last['running_loss'])}."
-    lowest = min(epochs, key=lambda epoch: epoch["running_loss"])
-    text = (
-        f"The running loss went from {number(first['running_loss'])} in epoch 1 to "
-        f"{number(last['running_loss'])} in epoch {last['epoch']}"
-    )
-    if lowest is not last:
-        text += f", lowest in epoch {lowest['epoch']} ({number(lowest['running_loss'])})"
-    if last["validation_loss"] is None:
-        return f"{text}."
-    best = min(epochs, key=lambda epoch: epoch["validation_loss"])
-    if best is last:
-        return (
-            f"{text}; the validation loss ended at its lowest, {number(best['validation_loss'])}."
-        )
-    return (
-        f"{text}; the validation loss was lowest in epoch {best['epoch']} "
-        f"({number(best['validation_loss'])}) and ended at {number(last['validation_loss'])}."
-    )
-
-
-def _test_answer(metrics: dict, split: dict, test: dict) -> str:
-    train = metrics["splits"]["train"]
-    low, high = test["accuracy_ci95"]
-    gap = 100 * (train["accuracy"] - test["accuracy"])
-    inside = low <= train["accuracy"] <= high
-    leak = split["leakage"]["masked"]
-    return (
-        f"Test accuracy is {percent(test['accuracy'])}, train {percent(train['accuracy'])}: a gap "
-        f"of {gap:.1f} points. The train accuracy lies {'inside' if inside else 'outside'} the "
-        f"95 % interval of the test accuracy ({percent(low)} to {percent(high)}). "
-        f"{leak['n']} of the {test['n']} test messages ({percent(leak['share'])}) have a masked "
-        "twin in train."
-    )
-
-
-def _baseline_answers(metrics: dict) -> list[str]:
-    """One sentence a baseline: who was right where the other was wrong, and what follows."""
-    return [
-        f"Against {SYSTEM_NAMES[name]}: the adapter alone is right on "
-        f"{found['only_first_right']} messages, the baseline alone on "
-        f"{found['only_second_right']}; exact McNemar p {p_value(found['p_value'])}. "
-        + _conclusion(found)
-        for name, found in metrics["comparisons"].items()
-    ]
-
-
-def _conclusion(found: dict) -> str:
-    if found["p_value"] >= SIGNIFICANT:
-        return "These messages do not tell the two apart."
-    better = found["only_first_right"] > found["only_second_right"]
-    return "The adapter is better." if better else "The baseline is better."
 
 
 def _environment() -> jinja2.Environment:
@@ -328,28 +209,9 @@ def _environment() -> jinja2.Environment:
         autoescape=False,  # markdown, not HTML; `cell` makes texts safe
     )
     filters = {"percent": percent, "number": number, "interval": interval}
-    environment.filters |= {**filters, "cell": cell, "figure": figure}
+    filters |= {"cell": cell, "code_cell": code_cell, "figure": figure, "one_line": one_line}
+    environment.filters |= filters
     return environment
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal."""
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def number(value: float | None) -> str:
-    """A number with three decimals."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
-
-
-def p_value(value: float) -> str:
-    """A p value with its sign of relation, never rounded to zero."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def interval(bounds: list[float]) -> str:
-    """The two ends of an interval of shares."""
-    return f"{percent(bounds[0])} to {percent(bounds[1])}"
 
 
 def figure(value: float | str | None) -> str:
@@ -359,6 +221,19 @@ def figure(value: float | str | None) -> str:
     return "–" if value is None else cell(str(value))
 
 
+def one_line(text: str | None) -> str:
+    """A text with every run of white space as one space; empty where there is none."""
+    return " ".join(str(text or "").split())
+
+
 def cell(text: str) -> str:
     """Any text inside a table cell: nothing in it may end the cell or become markup."""
-    return " ".join(str(text).split()).translate(_AS_ENTITIES)
+    return one_line(text).translate(_AS_ENTITIES)
+
+
+def code_cell(text: str) -> str:
+    """A message inside a table cell, as code: no link, mention, formula or markup comes of it."""
+    line = one_line(text).replace("|", r"\|")
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {line} {fence}"

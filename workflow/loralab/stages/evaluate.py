@@ -1,28 +1,31 @@
 """Stage `evaluate`: predict every split, measure, and set baselines beside it."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import torch
 
 from loralab.data.messages import read_table, write_table
+from loralab.data.splitting import SPLIT_NAMES
 from loralab.evaluation.baselines import majority, tfidf
 from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.metrics import evaluate
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
 from loralab.model.devices import choose_device, use_threads
-from loralab.model.tokenizer import load_tokenizer
+from loralab.model.tokenizer import count_cut, load_tokenizer
 from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
 from loralab.stages.encoding import PRECISIONS, read_labelled
-from loralab.stages.inference import load_classifier
+from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.loop import pad_length, train_classifier
 from loralab.training.prediction import predict
 
-SPLITS = ("train", "validation", "test")
+log = logging.getLogger(__name__)
 
 
 def run(job: Job) -> None:
@@ -31,7 +34,7 @@ def run(job: Job) -> None:
     device = choose_device(job.config.training.device)
     classifier = load_classifier(job.layout, device)
     labels = classifier.labels
-    tables = {name: read_table(job.layout.run / "split" / f"{name}.csv") for name in SPLITS}
+    tables = {name: read_table(job.layout.run / "split" / f"{name}.csv") for name in SPLIT_NAMES}
     tables = {name: table for name, table in tables.items() if len(table)}
     predictions, measured, found = [], {}, {}
     for name, table in tables.items():
@@ -47,12 +50,19 @@ def run(job: Job) -> None:
     summary = {
         "labels": labels,
         "positive": labels[1] if len(labels) == 2 else None,
+        "cut": {name: _count_cut(classifier, table) for name, table in tables.items()},
         "splits": measured,
         "baselines": {n: evaluate(p, truth, labels) for n, p in baselines.items()},
         "comparisons": {n: _compare(found["test"], p, truth) for n, p in baselines.items()},
     }
     write_json(job.folder / "metrics.json", summary)
     _draw(job, labels)
+
+
+def _count_cut(classifier: Classifier, table: pd.DataFrame) -> int:
+    """Messages of which the model sees the beginning alone."""
+    max_length = classifier.config.training.max_length
+    return count_cut(classifier.tokenizer, table["text"], max_length)
 
 
 def _indices(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
@@ -92,7 +102,11 @@ def _baselines(
         "tfidf": lambda: tfidf(texts[0], train_labels, len(labels), texts[1]),
         "head_only": lambda: _head_only(job, labels, device),
     }
-    return {name: make[name]() for name in job.config.evaluation.baselines}
+    found = {}
+    for name in job.config.evaluation.baselines:
+        log.info("baseline %s", name)
+        found[name] = make[name]()
+    return found
 
 
 def _write_baselines(
@@ -122,10 +136,11 @@ def _head_only(job: Job, labels: list[str], device: torch.device) -> np.ndarray:
     model.to(device)
     train, validation, test = (
         read_labelled(path, tokenizer, labels, settings.max_length)[1]
-        for path in (job.layout.run / "split" / f"{name}.csv" for name in SPLITS)
+        for path in (job.layout.run / "split" / f"{name}.csv" for name in SPLIT_NAMES)
     )
     train_classifier(model, train, validation, settings, config.seed)
-    return predict(model, test.texts, config.evaluation.batch_size, pad_length(settings))
+    # As the adapter is measured: in float32, whatever it was trained in.
+    return predict(model.float(), test.texts, config.evaluation.batch_size, pad_length(settings))
 
 
 def _draw(job: Job, labels: list[str]) -> None:
@@ -137,7 +152,7 @@ def _draw(job: Job, labels: list[str]) -> None:
     roc_curves(predictions, baselines, positive, output=folder / "roc.png")
     curve = folder / "precision_recall.png"
     precision_recall_curves(predictions, baselines, positive, output=curve)
-    calibration(predictions, output=folder / "calibration.png")
+    calibration(metrics, output=folder / "calibration.png")
     baseline_comparison(metrics, output=folder / "baselines.png")
 
 
@@ -145,7 +160,7 @@ STAGE = Stage(
     name="evaluate",
     summary="Predict every split, measure it, and set baselines beside it.",
     inputs=lambda layout: [
-        *(layout.run / "split" / f"{name}.csv" for name in SPLITS),
+        *(layout.run / "split" / f"{name}.csv" for name in SPLIT_NAMES),
         *layout.adapter_files,
         *layout.tokenizer_files,
         *layout.base_files,

@@ -8,13 +8,12 @@ import torch
 from loralab.data.messages import write_table
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.lab_claims import lab_claims
+from loralab.model.lab_model import lab_check_passes_with_every_b_frozen, measure_lab_model
 from loralab.model.lora import PlannedAdapter, count_parameters
 from loralab.provenance import read_json, write_json
+from loralab.reporting.claims import claims_before_training
 from loralab.reporting.model_figures import parameter_counts
 from loralab.stages.runner import Job, Stage, main
-
-REAL_DATASET_SHA256 = "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d"
 
 
 def run(job: Job) -> None:
@@ -36,12 +35,19 @@ def run(job: Job) -> None:
         "classifier": {**count_parameters(model), "before": before},
     }
     write_json(folder / "parameters.json", counts)
-    split = read_json(job.layout.run / "split" / "split.json")
-    source = read_json(job.layout.dataset / "source.json")
-    is_real = source["sha256"] == REAL_DATASET_SHA256
-    write_json(folder / "claims.json", lab_claims(split, is_real))
+    write_json(folder / "claims.json", _claims(job))
     parameter_counts(
         folder / "plan.csv", folder / "parameters.json", output=folder / "parameters.png"
+    )
+
+
+def _claims(job: Job) -> list[dict]:
+    return claims_before_training(
+        once=measure_lab_model(injections=1),
+        twice=measure_lab_model(injections=2),
+        check_cannot_fail=lab_check_passes_with_every_b_frozen(),
+        split=read_json(job.layout.run / "split" / "split.json"),
+        data_sha256=read_json(job.layout.dataset / "source.json")["sha256"],
     )
 
 

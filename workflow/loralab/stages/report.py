@@ -3,25 +3,36 @@
 import dataclasses
 
 from loralab.model.devices import choose_device, use_threads
-from loralab.reporting.report import OWN_STAGES, Folders, render_report
+from loralab.provenance import write_json
+from loralab.reporting.report import (
+    OWN_STAGES,
+    Folders,
+    completed_claims,
+    read_artifacts,
+    render_report,
+)
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage, main
 
 
 def run(job: Job) -> None:
-    """Write `report.md`."""
+    """Write `report.md` and the claims ledger as it stands after training, `claims.json`."""
     use_threads(job.threads)
     layout, config = job.layout, job.config
     settings = {
         "seed": config.seed,
         "lora": dataclasses.asdict(config.lora),
+        "head": {"bias": config.head.bias},
         "training": dataclasses.asdict(config.training),
-        "data": {"source": config.data.source},
-        "base": {key: getattr(config.base, key) for key in ("source", "name", "size")},
+        "data": {"source": config.data.source, "parser": config.data.parser},
+        "split": {"protocol": config.split.protocol},
+        "base": {"source": config.base.source, "name": config.base.name},
     }
-    folders = Folders(layout.run, layout.dataset, layout.tokenizer, layout.base)
-    text = render_report(config.experiment, folders, settings, _examples(job))
+    found = read_artifacts(Folders(layout.run, layout.dataset, layout.tokenizer, layout.base))
+    claims = completed_claims(found, settings)
+    write_json(job.folder / "claims.json", claims)
+    text = render_report(config.experiment, found, settings, claims, _examples(job))
     (job.folder / "report.md").write_text(text, encoding="utf-8")
 
 
@@ -53,6 +64,7 @@ def _inputs(layout: Layout):
         run / "inject" / "structure_before.txt",
         run / "inject" / "structure_after.txt",
         run / "gradcheck" / "gradients.json",
+        run / "train" / "history.csv",
         run / "train" / "training.json",
         run / "evaluate" / "metrics.json",
         run / "evaluate" / "errors.csv",
@@ -63,7 +75,7 @@ STAGE = Stage(
     name="report",
     summary="Write the markdown report from what the other stages left.",
     inputs=_inputs,
-    outputs=("report.md",),
+    outputs=("report.md", "claims.json"),
     run=run,
 )
 

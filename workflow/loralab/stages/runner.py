@@ -166,14 +166,17 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     layout = Layout(config)
     inputs = _existing(stage.inputs(layout))
     target = layout.folder(stage.name)
+    read = hash_files(inputs, relative_to=target)
+    times = {path: path.stat().st_mtime_ns for path in inputs}
     with whole_or_nothing(target) as folder:
         stage.run(Job(config, layout, folder, threads))
         check_loaded_modules(stage.module)
         _check_outputs(stage, folder)
+        _check_unchanged(times)
         manifest = {
             "stage": stage.name,
             "fingerprint": made_of,
-            "inputs": hash_files(inputs, relative_to=target),
+            "inputs": read,
             "outputs": hash_files((p for p in folder.rglob("*") if p.is_file()), folder),
             "seconds": round(time.time() - started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
@@ -218,6 +221,14 @@ def _existing(paths: list[Path]) -> list[Path]:
     if missing:
         raise LoralabError(f"missing input: {', '.join(missing)}; run the stages before this one")
     return paths
+
+
+def _check_unchanged(times: dict[Path, int]) -> None:
+    changed = [str(path) for path, time_ns in times.items() if path.stat().st_mtime_ns != time_ns]
+    if changed:
+        raise LoralabError(
+            f"{', '.join(changed)} changed while the stage ran, which mixed old and new; run again"
+        )
 
 
 def _check_outputs(stage: Stage, folder: Path) -> None:

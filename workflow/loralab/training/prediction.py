@@ -25,8 +25,9 @@ def predict(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         ids, lengths = collate(texts, rows, padding_id, pad_to, device)
-        logits = model.classify(ids, lengths).double()
-        probabilities[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
+        # On the CPU, since Apple's GPUs have no double precision.
+        logits = model.classify(ids, lengths).cpu().double()
+        probabilities[rows] = torch.softmax(logits, dim=-1).numpy()
     model.train(was_training)
     return probabilities
 

@@ -111,5 +111,6 @@ def language_model_loss(model: GPT2, ids: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _held_out_loss(model: GPT2, sequences: Tensor, batch_size: int) -> float:
-    losses = [language_model_loss(model, part) for part in sequences.split(batch_size)]
-    return float(torch.stack(losses).mean())
+    parts = sequences.split(batch_size)
+    total = sum(language_model_loss(model, part).item() * len(part) for part in parts)
+    return total / len(sequences)

@@ -1,4 +1,4 @@
-"""What figures are drawn from: the tables of a run, and the names that occur in them."""
+"""What report and figures are made from: the tables of a run, and the names that occur in them."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def predicted_labels(predictions: pd.DataFrame) -> list[str]:
 
 
 def method_name(baseline: str) -> str:
-    """What a figure calls a baseline."""
+    """What report and figures call a baseline."""
     return BASELINE_NAMES.get(baseline, baseline.replace("_", " "))
 
 
