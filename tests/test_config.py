@@ -143,6 +143,10 @@ CONTRADICTIONS = [
         },
         "training.early_stopping needs a validation set",
     ),
+    ({"data": {"label_column": "text"}}, "data.label_column and data.text_column are both 'text'"),
+    ({"data": {"embedded": {"spam": 6000}}}, "data.embedded.spam is more than"),
+    ({"base": {"size": "gpt2"}}, "base.source embedded needs base.size custom; it is gpt2"),
+    ({"base": {"shape": {"context": 128}}}, "training.max_length is 256, more than"),
     ({"base": {"shape": {"heads": 3}}}, "base.shape.width is no multiple of base.shape.heads"),
 ]
 
@@ -180,10 +184,18 @@ def test_an_unreadable_source_is_named(source, reason):
         ("experiment", "2", "2"),
         ("mirror", "null", None),
         ("lora.injections", "2", 2),
+        ("training.epochs", 2.0, 2),
+        ("seed", 123.0, 123),
+        ("base.pretraining.learning_rate", 1.0, 1.0),
+        ("data.embedded.messages", "20", 20),
     ],
 )
 def test_texts_are_read_as_the_type_that_the_schema_expects(key, text, value):
-    assert restore_types(nested(key, text)) == nested(key, value)
+    restored = restore_types(nested(key, text))
+    assert restored == nested(key, value)
+    for part in key.split("."):
+        restored = restored[part]
+    assert type(restored) is type(value)
 
 
 def test_a_number_left_as_text_is_named_with_what_was_expected(mapping):

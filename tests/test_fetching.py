@@ -22,6 +22,10 @@ class Handler(SimpleHTTPRequestHandler):
         self.server.asked.append(self.path)
         super().do_GET()
 
+    def send_header(self, keyword, value):
+        is_length = keyword == "Content-Length" and self.path.startswith("/unmeasured")
+        super().send_header(keyword, "plenty" if is_length else value)
+
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
@@ -164,3 +168,9 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, target):
     with pytest.raises(LoralabError, match="is not a sound zip archive"):
         extract_member(tmp_path / "a.zip", "messages", target)
     assert not target.exists()
+
+
+def test_a_length_that_is_no_number_does_not_keep_the_next_url_from_being_tried(server, target):
+    (target.parent / "site" / "unmeasured.tsv").write_bytes(CONTENT)
+    assert fetch(pinned(server, "unmeasured.tsv", "good.tsv"), target, None)
+    assert target.read_bytes() == CONTENT

@@ -8,7 +8,9 @@ from loralab import provenance
 from loralab.config import STAGE_SETTINGS
 from loralab.errors import LoralabError
 from loralab.provenance import (
+    PACKAGE_FOLDER,
     canonical_json,
+    check_inputs,
     check_loaded_modules,
     fingerprint,
     hash_files,
@@ -188,3 +190,26 @@ def test_missing_and_damaged_json_is_named(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(LoralabError, match="is not JSON"):
         read_json(tmp_path / "a.json")
+
+
+def test_every_init_file_is_empty_since_no_fingerprint_covers_it():
+    files = list(PACKAGE_FOLDER.rglob("__init__.py"))
+    assert len(files) > 5
+    assert [path for path in files if path.read_bytes()] == []
+
+
+def test_inputs_that_changed_since_a_manifest_was_written_are_named(tmp_path):
+    (tmp_path / "run").mkdir()
+    same, other, gone = (tmp_path / name for name in ("same", "other", "gone"))
+    for path in (same, other, gone):
+        path.write_text("as it was")
+    manifest = tmp_path / "run" / "manifest.json"
+    write_json(manifest, {"inputs": hash_files([same, other, gone], manifest.parent)})
+    check_inputs(manifest, [same, other, gone])
+    other.write_text("otherwise")
+    gone.unlink()
+    with pytest.raises(LoralabError) as caught:
+        check_inputs(manifest, [same, other, gone])
+    assert "other is not the file" in str(caught.value)
+    assert "gone is missing" in str(caught.value)
+    assert "same" not in str(caught.value)

@@ -51,6 +51,16 @@ def test_csv_without_a_header_row_uses_the_declared_columns(read):
     assert records(table) == [(0, "ham", "hello"), (1, "spam", "win")]
 
 
+def test_two_columns_of_one_name_are_refused(read):
+    with pytest.raises(LoralabError, match="'text' is there more than once"):
+        read("label,text,text\nham,hello,there\n", format="csv", columns=None)
+
+
+def test_surplus_fields_are_refused_by_the_labs_parser_too(read):
+    with pytest.raises(LoralabError, match="cannot be read with data.parser lab"):
+        read("ham\thello\textra\nspam\twin\tmore\n", parser="lab")
+
+
 def test_csv_with_an_unclosed_quote_is_refused_by_its_line(read):
     with pytest.raises(LoralabError, match="line 2 .*could not be read"):
         read('ham,hello\nspam,"win\n', format="csv")

@@ -159,3 +159,27 @@ def test_a_planned_rank_of_zero_is_refused(new_base, folder):
     safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(metadata)})
     with pytest.raises(LoralabError, match="damaged loralab metadata"):
         load_adapter(new_base(), folder)
+
+
+def test_the_same_adapter_is_written_with_the_same_bytes_and_readable_to_all(
+    new_classifier, tmp_path
+):
+    model, written = new_classifier(), set()
+    for turn in range(8):  # of two entries of metadata the order would differ at half the turns
+        save_adapter(model, LABELS, "tiny", tmp_path / str(turn))
+        path = tmp_path / str(turn) / "adapter_model.safetensors"
+        written.add(path.read_bytes())
+        assert path.stat().st_mode & 0o777 == 0o644
+    assert len(written) == 1
+
+
+def test_the_dropout_of_the_adapters_is_in_the_configuration(new_classifier, tmp_path):
+    save_adapter(new_classifier(), LABELS, "tiny", tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["lora_dropout"] == 0.0
+    model = new_classifier()
+    for _, layer in adapter_layers(model):
+        layer.dropout.p = 0.25
+    save_adapter(model, LABELS, "tiny", tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["lora_dropout"] == 0.25

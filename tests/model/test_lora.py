@@ -104,6 +104,11 @@ def test_a_target_that_matches_nothing_names_near_misses(base):
         plan_adapters(base, ["v_proj", "q_porj"], 4, 8)
 
 
+def test_every_target_that_matches_nothing_is_named(base):
+    with pytest.raises(LoralabError, match=r"(?s)'q_porj' matches.*'wte' matches"):
+        plan_adapters(base, ["q_porj", "v_proj", "wte"], 4, 8)
+
+
 @pytest.mark.parametrize("target", ["head", "wte", "wpe", "ln_f", "proj", "attn"])
 def test_only_whole_names_of_linear_layers_in_blocks_match(base, target):
     with pytest.raises(LoralabError, match="matches no layer"):

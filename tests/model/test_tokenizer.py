@@ -8,7 +8,7 @@ import pytest
 import tiktoken.load
 import tiktoken.registry
 from loralab.errors import LoralabError
-from loralab.model.tokenizer import encode, load_tokenizer, train_bpe, write_tokenizer
+from loralab.model.tokenizer import count_cut, encode, load_tokenizer, train_bpe, write_tokenizer
 
 SIZE = 300
 WORDS = [
@@ -167,3 +167,11 @@ def test_the_published_files_give_the_tokens_of_gpt2():
     assert encode(tokenizer, "<|endoftext|>", 99) == [50256]
     for text in NASTY:
         assert tokenizer.decode(encode(tokenizer, text, 10_000)) == text
+
+
+def test_texts_longer_than_the_model_sees_are_counted(folder):
+    trained = load_tokenizer(folder)
+    lengths = [len(encode(trained, text, 10_000)) for text in NASTY]
+    limit = sorted(lengths)[len(lengths) // 2]
+    assert count_cut(trained, NASTY, limit) == sum(length > limit for length in lengths) > 0
+    assert count_cut(trained, NASTY, max(lengths)) == 0

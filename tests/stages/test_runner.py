@@ -114,6 +114,24 @@ def test_a_failure_keeps_what_an_earlier_run_left(run_stage, manifest, files, tm
     assert files() == WRITTEN
 
 
+def test_an_input_that_changes_while_the_stage_runs_is_refused(run_stage, files, tmp_path):
+    (tmp_path / "mine.tsv").write_text("ham\thello\n")
+    local = {"data": {"source": "file", "file": "mine.tsv"}}
+    config = str(Path(__file__).parents[2] / "config.yaml")
+    editor = """
+import dataclasses, os
+def edited(job, run=STAGE.run):
+    run(job)
+    os.utime("mine.tsv", (1, 1))
+STAGE = dataclasses.replace(STAGE, run=edited)
+"""
+    arguments = ("--config", config, "--config", json.dumps(local))
+    done = run_stage("download", *arguments, sabotage=editor)
+    assert done.returncode == 1
+    assert "mine.tsv changed while the stage ran" in done.stderr
+    assert files() == {"mine.tsv"}
+
+
 def test_a_stage_that_leaves_out_a_declared_output_fails(run_stage, files):
     forgetful = """
 import dataclasses

@@ -83,3 +83,15 @@ def test_the_model_left_behind_has_the_last_held_out_loss(pretrained):
     with torch.no_grad():
         found = language_model_loss(model, held_out).item()
     assert found == pytest.approx(rows[-1]["held_out_loss"], abs=1e-5)
+
+
+def test_the_held_out_loss_weighs_every_sequence_alike(new_base):
+    tokens = np.random.default_rng(1).integers(0, 64, 32 * 250)  # 5 of 250 sequences are held out
+    settings = Pretraining(
+        messages=1, epochs=1, batch_size=4, learning_rate=1e-30, weight_decay=0.0
+    )
+    model = new_base()
+    rows = pretrain(model, tokens, settings, seed=1)
+    with torch.no_grad():
+        expected = language_model_loss(model, torch.from_numpy(tokens).view(250, 32)[:5])
+    assert rows[-1]["held_out_loss"] == pytest.approx(expected.item(), abs=1e-5)
