@@ -312,6 +312,7 @@ def test_an_unusual_experiment_gets_a_report_whose_every_sentence_holds(finished
     assert "random weights" in report and "was pretrained" not in report
     assert "4 linear layers became" in report
     assert "Over the one epoch the loss went from" in report
+    assert "classified wrongly" not in report and "### Examples" not in report
     assert "McNemar" not in report and "validation |" not in report
     cut = json.loads((run / "evaluate" / "metrics.json").read_text())["cut"]
     assert cut["test"] > 0 and f"cut: {cut['train']} of train, {cut['test']} of test." in report

@@ -81,14 +81,14 @@ def _training_answer(training: dict, split: dict, history: pd.DataFrame) -> str:
     kept = epochs[training["best_epoch"] - 1]
     counts = split["splits"]["train"]
     largest = max(v for k, v in counts.items() if k != "n") / counts["n"]
-    verdict = "more" if kept["train_accuracy"] > largest else "no more"
+    verdict = "exceeds" if kept["train_accuracy"] > largest else "does not exceed"
     return (
         f"{_trend(epochs, history['loss'])} The adapter is that of epoch {kept['epoch']}"
         f"{' (early stopping)' if kept is not epochs[-1] else ''}; its train accuracy, without "
         f"dropout, is {percent(kept['train_accuracy'])} (running: "
         f"{percent(kept['running_accuracy'])}). Always answering the most frequent label would "
-        f"give {percent(largest)}: it has learnt {verdict} than that. {training['steps']} steps "
-        f"took {training['seconds']:.1f} s."
+        f"give {percent(largest)}, which it {verdict}. {training['steps']} steps took "
+        f"{training['seconds']:.1f} s."
     )
 
 

@@ -125,10 +125,10 @@ def with_training_figures(
 def _training_verdict(claim: dict, test: dict, differences: list[str], injections: int) -> dict:
     if claim["id"] == "training.seconds":
         return {"explanation": "The first epoch of this run, on the machine that ran it."}
-    if differences:
-        return {"explanation": f"This run differs: {', '.join(differences)}."}
     if claim["id"] != "training.test_accuracy":
         return {"explanation": "One random run beside another; the test accuracy decides."}
+    if differences:
+        return {"explanation": f"This run differs: {', '.join(differences)}."}
     low, high = (100 * bound for bound in test["accuracy_ci95"])
     inside = low <= claim["published"] <= high
     once = " The published run trained adapters injected twice." if injections == 1 else ""
