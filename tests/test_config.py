@@ -1,11 +1,13 @@
 """The configuration: its files agree, its mistakes are named, a stage sees only its settings."""
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import yaml
-from loralab.config import RUNTIME_SETTINGS, STAGE_SETTINGS, build, stage_settings
+from loralab.config import RUNTIME_SETTINGS, STAGE_SETTINGS, Config, build, stage_settings
 from loralab.config_file import (
     default_threads,
     load_mapping,
@@ -101,6 +103,38 @@ def test_a_misspelt_key_names_the_nearest(mapping, wrong, right):
 def test_a_missing_key_is_named(mapping):
     del mapping["lora"]["rank"]
     assert "lora.rank is missing; config.yaml has its default" in complaint(mapping, {})
+
+
+def test_missing_keys_are_each_named_once(mapping):
+    del mapping["lora"]["rank"], mapping["lora"]["alpha"]
+    message = complaint(mapping, {})
+    assert message.count("lora.rank is missing") == message.count("lora.alpha is missing") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"labels": [0, 1]}}, "needs quotes"),
+        ({"experiment": 2024}, "in quotes where it is a number"),
+        ({"experiment": "a\n"}, "a folder name"),
+        ({"experiment": "../elsewhere"}, "a folder name"),
+        ({"data": {"urls": ["http://[bad/"]}}, "an http or https URL"),
+        ({"training": {"max_length": 1}}, "at least 2"),
+    ],
+)
+def test_what_was_expected_helps(mapping, changes, words):
+    assert words in complaint(mapping, changes)
+
+
+def test_the_dataclasses_hold_exactly_the_keys_of_config_yaml(mapping):
+    def declared(section, prefix=""):
+        types = get_type_hints(section)
+        for field in dataclasses.fields(section):
+            inner, name = types[field.name], f"{prefix}{field.name}"
+            is_section = dataclasses.is_dataclass(inner)
+            yield from declared(inner, f"{name}.") if is_section else [name]
+
+    assert set(declared(Config)) == set(leaves(mapping))
 
 
 def test_every_problem_is_reported_at_once(mapping):

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from loralab.data.messages import read_table, write_table
+from loralab.data.messages import read_csv_column, read_table, write_table
 from loralab.errors import LoralabError
 
 GOOD = "ham\thello\nspam\twin\n"
@@ -183,3 +183,47 @@ def test_half_a_surrogate_pair_is_a_fault_of_its_line(read):
     content = json.dumps({"label": "ham", "text": "a\ud800"}) + "\n"
     with pytest.raises(LoralabError, match="line 1 has a text with half a surrogate pair"):
         read(content, format="jsonl", columns=None)
+
+
+def test_a_very_long_text_is_read(read):
+    content = f"label,text\nham,{'a' * 200_000}\nspam,win\n"
+    assert list(read(content, format="csv", columns=None)["text"].str.len()) == [200_000, 3]
+
+
+# Columns to classify
+
+
+def column(tmp_path, content, name="text"):
+    (tmp_path / "new.csv").write_bytes(content.encode())
+    return read_csv_column(tmp_path / "new.csv", name)
+
+
+def test_a_column_has_a_text_for_every_row(tmp_path):
+    assert column(tmp_path, 'id,text\n1,"a, b"\n2,NA\n3,"two\nlines"\n') == [
+        *("a, b", "NA", "two\nlines")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("text\nhello, world\n", "line 2 has 2 fields, expected 1"),
+        ("text\na\n\nb\n", "line 3 is blank"),
+        ("text,text\na,b\n", "no one column 'text'"),
+        ("id,said\n1,b\n", "its columns are: id, said"),
+        ("", "its columns are: none"),
+    ],
+)
+def test_a_column_that_is_not_one_text_a_row_is_refused(tmp_path, content, complaint):
+    with pytest.raises(LoralabError, match=complaint):
+        column(tmp_path, content)
+
+
+# Tables of the project's own
+
+
+@pytest.mark.parametrize("content", ["", "id,label\n1,ham\n", 'id,label,text\n1,ham,"x\n'])
+def test_a_damaged_table_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "train.csv").write_text(content)
+    with pytest.raises(LoralabError, match="train.csv .*delete it and run again"):
+        read_table(tmp_path / "train.csv")

@@ -180,6 +180,41 @@ def test_a_large_file_reruns_its_readers_when_edited_and_not_when_touched(finish
 
 
 @pytest.mark.parametrize(
+    ("path", "stale"),
+    [
+        ("results/embedded/evaluate/roc.png", {"evaluate", "report"}),
+        ("results/embedded/train/adapter/adapter_config.json", {"train", "evaluate", "report"}),
+        ("results/embedded/manifest.json", {"report"}),
+        ("resources/base/embedded-gpt2/tensors.csv", set(PLACES) - {"download", "tokenizer"}),
+    ],
+)
+def test_what_was_deleted_is_made_again(finished, path, stale):
+    content = (finished / path).read_bytes()
+    (finished / path).unlink()
+    try:
+        found = jobs(finished)
+    finally:
+        (finished / path).write_bytes(content)
+    assert stale <= found
+    if "resources" not in path:
+        assert found == stale
+
+
+def test_a_local_file_that_is_not_there_is_named(finished):
+    change = "data={source: file, file: 'no{such}.tsv'}"
+    failed = snakemake(finished, "--dry-run", "--configfile", "small.yaml", "--config", change)
+    assert failed.returncode != 0
+    assert "data.source is file, and no{such}.tsv is no file" in failed.stdout + failed.stderr
+
+
+def test_snakemakes_own_report_can_be_made(finished, tmp_path):
+    page = tmp_path / "report.html"
+    done = snakemake(finished, "--configfile", "small.yaml", "--report", str(page))
+    assert done.returncode == 0, done.stderr
+    assert page.stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
     ("change", "stale"),
     [
         ("training={learning_rate: 0.001}", {"train", "evaluate", "report"}),

@@ -147,9 +147,29 @@ def test_missing_inputs_are_all_named(run_stage, files):
     done = run_stage("split")
     assert done.returncode == 1
     assert done.stderr == (
-        f"loralab split: error: missing input: {OUT}/messages.tsv, {OUT}/manifest.json; "
+        f"loralab split: error: missing input: {OUT}/messages.tsv, {OUT}/manifest.json: "
         "run the stages before this one\n"
     )
+    assert files() == set()
+
+
+def test_a_missing_local_file_is_told_from_a_stage_that_has_not_run(run_stage, files):
+    config = str(Path(__file__).parents[2] / "config.yaml")
+    local = '{data: {source: file, file: "nope {1}.tsv"}}'
+    done = run_stage("download", "--config", config, "--config", local)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "loralab download: error: missing input: nope {1}.tsv: the configuration names it, and it "
+        "is no file\n"
+    )
+    assert files() == set()
+
+
+def test_a_log_that_cannot_be_written_is_refused_in_one_line(run_stage, files, tmp_path):
+    (tmp_path / "log").mkdir()
+    done = run_stage("download")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("loralab download: error: --log log: ")
     assert files() == set()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from loralab.config import build
-from loralab.data.messages import write_table
+from loralab.data.messages import read_csv_column, write_table
 from loralab.errors import LoralabError, raise_all
 from loralab.model.devices import choose_device
 from loralab.provenance import MANIFEST, check_inputs, read_json
@@ -26,7 +26,12 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        sys.exit(f"loralab: error: {error.filename}: {error.strerror}")
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"loralab: error: {place}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # a defect of loralab
+        sys.exit(f"loralab: internal error ({type(error).__name__}: {error}); please report it")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -59,7 +64,7 @@ def _texts(options: argparse.Namespace) -> list[str]:
     if options.csv and options.texts:
         raise LoralabError("give texts or --csv, not both")
     if options.csv:
-        texts, place = _column(options.csv, options.column), f"{options.csv} row"
+        texts, place = read_csv_column(options.csv, options.column), f"{options.csv} row"
     elif options.texts:
         texts, place = options.texts, "text"
     else:
@@ -71,17 +76,6 @@ def _texts(options: argparse.Namespace) -> list[str]:
     return texts
 
 
-def _column(path: Path, column: str) -> list[str]:
-    """One column of a CSV file with a header row."""
-    try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise LoralabError(f"{path} is no CSV in UTF-8 ({' '.join(str(error).split())})") from None
-    if column not in table:
-        raise LoralabError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
-    return list(table[column])
-
-
 def _layout_of(run: Path) -> Layout:
     """The layout of a finished run, by the settings in the manifest of its evaluation."""
     run = run.resolve()
@@ -89,7 +83,9 @@ def _layout_of(run: Path) -> Layout:
     try:
         recorded = read_json(path)["fingerprint"]["settings"]
     except (KeyError, TypeError):
-        raise LoralabError(f"{path} holds no settings; run the pipeline again") from None
+        recorded = None
+    if not isinstance(recorded, dict) or not recorded:
+        raise LoralabError(f"{path} holds no settings; run the pipeline again")
     settings = {**recorded, "experiment": run.name, "mirror": None}
     resources = run.parent.parent / "resources"
     layout = Layout(build(settings), results=run.parent, resources=resources)

@@ -6,7 +6,8 @@ import json
 import logging
 import math
 import os
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,8 @@ def _schema_problems(mapping: dict) -> list[str]:
         return []
     errors = Draft202012Validator(schema()).iter_errors(mapping)
     errors = sorted(errors, key=lambda error: list(map(str, error.path)))
-    return [line for error in errors for line in _explain(error)]
+    lines = [line for error in errors for line in _explain(error)]
+    return list(dict.fromkeys(lines))  # of several missing keys each is told by every error
 
 
 def _explain(error: "jsonschema.ValidationError") -> list[str]:
@@ -184,14 +186,13 @@ def _contradictions(mapping: dict) -> list[str]:
     data, split, base = mapping["data"], mapping["split"], mapping["base"]
     tokenizer = mapping["tokenizer"]
     problems = []
-    problems += _source_problems("data", data, {"url": ("urls", "sha256"), "file": ("file",)})
-    problems += _source_problems("base", base, {"url": ("urls", "sha256"), "file": ("file",)})
-    problems += _source_problems("tokenizer", tokenizer, {"file": ("folder",)})
-    if tokenizer["source"] == "url":
-        for part in ("merges", "vocabulary"):
-            present = {"source": "url", **tokenizer[part]}
-            needs = {"url": ("urls", "sha256")}
-            problems += _source_problems(f"tokenizer.{part}", present, needs)
+    for name, section in (("data", data), ("base", base)):
+        problems += _source_problems(name, section, "url", ("urls", "sha256"))
+        problems += _source_problems(name, section, "file", ("file",))
+    problems += _source_problems("tokenizer", tokenizer, "file", ("folder",))
+    for part in ("merges", "vocabulary"):
+        keys = (f"{part}.urls", f"{part}.sha256")
+        problems += _source_problems("tokenizer", tokenizer, "url", keys)
     if data["member"] and data["source"] == "url" and not data["member_sha256"]:
         problems.append("data.member_sha256 is null; the extracted file must be pinned too")
     if data["parser"] == "lab" and (data["format"] != "tsv" or data["columns"] is None):
@@ -222,7 +223,13 @@ def _contradictions(mapping: dict) -> list[str]:
     return problems
 
 
-def _source_problems(name: str, section: dict, needs: dict[str, tuple[str, ...]]) -> list[str]:
-    source = section["source"]
-    missing = [key for key in needs.get(source, ()) if not section[key]]
-    return [f"{name}.source is {source}, which needs {name}.{key}; it is empty" for key in missing]
+def _source_problems(name: str, section: dict, source: str, needed: tuple[str, ...]) -> list[str]:
+    """The settings that `source` needs and that are empty, where it is the one chosen."""
+    if section["source"] != source:
+        return []
+    values = {key: reduce(getitem, key.split("."), section) for key in needed}
+    return [
+        f"{name}.source is {source}, which needs {name}.{key}; it is empty"
+        for key, value in values.items()
+        if not value
+    ]

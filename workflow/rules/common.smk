@@ -59,7 +59,11 @@ def local_files(section, *names):
     settings = config[section]
     if settings["source"] != "file":
         return []
-    return [settings["file"]] if not names else [f"{settings['folder']}/{n}" for n in names]
+    paths = [f"{settings['folder']}/{n}" for n in names] if names else [settings["file"]]
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise WorkflowError(f"{section}.source is file, and {', '.join(missing)} is no file")
+    return [path.replace("{", "{{").replace("}", "}}") for path in paths]  # no wildcards in them
 
 
 def pretraining_outputs():

@@ -17,6 +17,8 @@ import pandas as pd
 
 from loralab.errors import LoralabError, raise_all
 
+csv.field_size_limit(2**31 - 1)  # characters; Python's own limit would refuse a long text
+
 
 @dataclass(frozen=True)
 class MessageFormat:
@@ -50,7 +52,8 @@ def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
     Raises LoralabError listing every problem with its (1-based) line: undecodable bytes, rows with
     too few or too many fields, empty texts, labels that are not among those declared.
     """
-    text = _decode(path, layout.encoding)
+    advice = "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
+    text = _decode(path, layout.encoding, advice)
     if layout.parser == "lab":
         table, faults = _read_as_the_lab(text, layout, path), []
     else:
@@ -62,9 +65,37 @@ def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
     return table
 
 
+def read_csv_column(path: Path, column: str) -> list[str]:
+    """One column of a CSV file in UTF-8 with a header row, a text for every row.
+
+    Raises LoralabError that names the columns where there is no such one, and the line of each row
+    that has more or fewer fields than the header.
+    """
+    rows = list(_csv_rows(_decode(path, "utf-8", "convert it to UTF-8")))
+    header = rows[0].fields if rows else []
+    if header.count(column) != 1:
+        has = ", ".join(header) or "none"
+        raise LoralabError(f"{path} has no one column {column!r}; its columns are: {has}")
+    faults = [(row.line, _fault(row, len(header))) for row in rows[1:]]
+    raise_all([f"line {line + 1} {fault}" for line, fault in faults if fault], str(path))
+    return [row.fields[header.index(column)] for row in rows[1:]]
+
+
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV of the project's own, texts as they are (an `NA` stays the text NA)."""
-    return pd.read_csv(path, keep_default_na=False, dtype={"label": str, "text": str})
+    """Read a CSV of the project's own, texts as they are (an `NA` stays the text NA).
+
+    Raises LoralabError where it is missing, damaged, or no table of messages.
+    """
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype={"label": str, "text": str})
+    except OSError as error:
+        raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
+    except ValueError as error:  # what pandas raises of damaged files is among its subclasses
+        reason = " ".join(str(error).split())
+        raise LoralabError(f"{path} is damaged ({reason}); delete it and run again") from None
+    if not {"id", "label", "text"} <= set(table.columns):
+        raise LoralabError(f"{path} lacks id, label or text; delete it and run again")
+    return table
 
 
 def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
@@ -77,19 +108,18 @@ def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
     table.to_csv(target, index=False, lineterminator="\n", quoting=quoting)
 
 
-def _decode(path: Path, encoding: str) -> str:
+def _decode(path: Path, encoding: str, advice: str) -> str:
     raw = path.read_bytes()
     try:
         return raw.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise LoralabError(
-            f"{path} line {line}: byte {raw[error.start]:#04x} is not {encoding}; "
-            "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
+            f"{path} line {line}: byte {raw[error.start]:#04x} is not {encoding}; {advice}"
         ) from None
     except UnicodeError as error:
-        raise LoralabError(f"{path} is not {encoding} ({error}); set data.encoding") from None
-    except LookupError:
+        raise LoralabError(f"{path} is not {encoding} ({error}); {advice}") from None
+    except (LookupError, ValueError):
         raise LoralabError(f"data.encoding {encoding!r} is no encoding that Python has") from None
 
 
@@ -97,8 +127,10 @@ def _read_strictly(
     text: str, layout: MessageFormat, path: Path
 ) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
     """The sound rows as a table, and the line and fault of every other."""
-    readers = {"tsv": _tsv_rows, "csv": _csv_rows, "jsonl": _jsonl_rows}
-    rows = list(readers[layout.format](text, layout))
+    if layout.format == "jsonl":
+        rows = list(_jsonl_rows(text, layout))
+    else:
+        rows = list({"tsv": _tsv_rows, "csv": _csv_rows}[layout.format](text))
     columns = _columns(rows, layout, path)
     if layout.columns is None and layout.format != "jsonl":
         rows = rows[1:]
@@ -126,7 +158,7 @@ def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
     return columns
 
 
-def _tsv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
+def _tsv_rows(text: str) -> Iterator[_Row]:
     """One line, one message; a quote is a character like any other."""
     lines = text.split("\n")
     if lines[-1] == "":
@@ -135,7 +167,7 @@ def _tsv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
         yield _Row(number, line.removesuffix("\r").split("\t"))
 
 
-def _csv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
+def _csv_rows(text: str) -> Iterator[_Row]:
     """RFC 4180: a quoted field may hold commas, quotes and line breaks."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 0
@@ -148,7 +180,7 @@ def _csv_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
 
 
 def _jsonl_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
-    for row in _tsv_rows(text, layout):
+    for row in _tsv_rows(text):
         # A tab inside a JSON text is written \t, so joining restores the line.
         yield _json_row(row.line, "\t".join(row.fields), layout)
 
@@ -169,7 +201,7 @@ def _json_row(line: int, text: str, layout: MessageFormat) -> _Row:
         return _Row(line, [], "needs a string as text, and a string or a whole number as label")
     if any("\ud800" <= character <= "\udfff" for character in body):
         return _Row(line, [], "has a text with half a surrogate pair, which no encoding can write")
-    return _Row(line, [str(label), body])
+    return _Row(line, [label if isinstance(label, str) else json.dumps(label), body])
 
 
 def _fault(row: _Row, width: int) -> str | None:

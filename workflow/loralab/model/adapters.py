@@ -73,12 +73,22 @@ def _read_description(path: Path) -> tuple[list[PlannedAdapter], list[str]]:
     try:
         plan = [PlannedAdapter(**entry) for entry in description["plan"]]
         labels = [str(label) for label in description["labels"]]
-        sound = len(labels) >= 2 and all(entry.rank >= 1 for entry in plan)
+        sound = len(labels) >= 2 and all(_is_sound(entry) for entry in plan)
     except (KeyError, TypeError):
         sound = False
     if not sound:
         raise LoralabError(f"{path} has damaged {METADATA_KEY} metadata; train again")
     return plan, labels
+
+
+def _is_sound(entry: PlannedAdapter) -> bool:
+    whole = (entry.in_features, entry.out_features, entry.rank)
+    return (
+        isinstance(entry.module, str)
+        and all(type(number) is int and number >= 1 for number in whole)
+        and type(entry.alpha) in (int, float)
+        and math.isfinite(entry.alpha)
+    )
 
 
 def _flat_adapters(model: GPT2) -> dict[str, tuple[Tensor, Tensor, float]]:
@@ -181,7 +191,9 @@ def _differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[
     problems += [f"tensor {name} is unexpected" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
         has, wanted = list(found[name].shape), list(expected[name].shape)
-        if has != wanted:
+        if found[name].dtype != torch.float32:
+            problems.append(f"tensor {name} holds {found[name].dtype}, expected torch.float32")
+        elif has != wanted:
             problems.append(f"tensor {name} has the shape {has}, expected {wanted}")
         elif not found[name].isfinite().all():
             problems.append(f"tensor {name} holds NaN or infinity")

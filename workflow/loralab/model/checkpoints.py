@@ -30,6 +30,8 @@ TRANSPOSED = (
 )
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")  # what c_attn fuses, in this order
 
+READABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 # Buffers and copies that some files carry and that hold nothing learnt.
 _IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias|lm_head\.weight")
 
@@ -76,10 +78,20 @@ def from_file_layout(tensors: dict[str, Tensor], model: GPT2, source: str) -> di
     The head becomes a copy of the token embedding. Raises LoralabError that names every missing,
     unexpected and misshapen tensor.
     """
+    names = [name.removeprefix("transformer.") for name in tensors]
+    problems = [
+        f"tensor {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1
+    ]
+    problems += [
+        f"tensor {n} holds {t.dtype}, no floating point"
+        for n, t in tensors.items()
+        if t.dtype not in READABLE and not _IGNORED.fullmatch(n)
+    ]
     named = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     named = {name: t for name, t in named.items() if not _IGNORED.fullmatch(name)}
     expected = {name: list(tensor.shape) for name, tensor in to_file_layout(model).items()}
-    raise_all(_differences(named, expected), source)
+    raise_all(problems, source)
+    raise_all(_differences(named, expected), f"{source} is no GPT-2 of base.size or base.shape")
     state = {}
     for name, tensor in named.items():
         block, fused, suffix = name.partition(".attn.c_attn.")

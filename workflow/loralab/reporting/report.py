@@ -1,6 +1,7 @@
 """The markdown report: every number in it is read from an artifact."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,8 +223,9 @@ def figure(value: float | str | None) -> str:
 
 
 def one_line(text: str | None) -> str:
-    """A text with every run of white space as one space; empty where there is none."""
-    return " ".join(str(text or "").split())
+    """A text on one line, its control characters as �; empty where there is none."""
+    line = " ".join(str(text or "").split())
+    return "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in line)
 
 
 def cell(text: str) -> str:

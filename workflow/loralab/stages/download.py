@@ -9,7 +9,7 @@ from loralab.data.corpus import generate_messages, to_tsv
 from loralab.errors import LoralabError
 from loralab.fetching import Pinned, check_sha256, extract_member, fetch, find_in_mirror
 from loralab.provenance import sha256_file, write_json
-from loralab.stages.runner import Job, Stage, main
+from loralab.stages.runner import Job, Stage, main, named_for_the_user
 
 EMBEDDED_LICENCE = "Apache-2.0"
 EMBEDDED_CITATION = "The corpus embedded in loralab, generated from a seed."
@@ -53,7 +53,8 @@ def _from_url(data: Data, target: Path, mirror: str | None) -> str:
 
 
 def _extract(archive: Path, data: Data, target: Path) -> None:
-    extract_member(archive, data.member, target)
+    with named_for_the_user(archive, data.file or data.urls[0]):
+        extract_member(archive, data.member, target)
     archive.unlink()
     if data.member_sha256:
         check_sha256(target, data.member_sha256, f"{data.member} (data.member_sha256)")
@@ -61,8 +62,6 @@ def _extract(archive: Path, data: Data, target: Path) -> None:
 
 def _from_file(data: Data, target: Path, mirror: str | None) -> str:
     source = Path(data.file)
-    if not source.is_file():
-        raise LoralabError(f"data.file {source} is not a file; give the path of the messages")
     if data.sha256:
         check_sha256(source, data.sha256, f"data.file {source}")
     if data.member:

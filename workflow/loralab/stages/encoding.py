@@ -8,7 +8,7 @@ import tiktoken
 import torch
 
 from loralab.data.messages import read_table
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2
 from loralab.model.tokenizer import encode
 from loralab.training.batches import EncodedTexts
@@ -34,8 +34,15 @@ def check_sizes(model: GPT2, tokenizer: tiktoken.Encoding, max_length: int) -> N
 def read_labelled(
     path: Path, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
 ) -> tuple[pd.DataFrame, LabelledTexts]:
-    """A split's table, and its texts encoded with the index of each label."""
+    """A split's table, and its texts encoded with the index of each label.
+
+    Raises LoralabError where a label is not among `labels`.
+    """
     table = read_table(path)
+    unknown = sorted(set(table["label"]) - set(labels))
+    raise_all(
+        [f"label {u!r} is not among data.labels; run split again" for u in unknown], str(path)
+    )
     texts = EncodedTexts.from_lists([encode(tokenizer, t, max_length) for t in table["text"]])
     index = np.array([labels.index(label) for label in table["label"]], dtype=np.int64)
     return table, LabelledTexts(texts, index)

@@ -13,7 +13,8 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from loralab.config_file import (
     restore_types,
     validate,
 )
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, raise_all
 from loralab.provenance import (
     MANIFEST,
     canonical_json,
@@ -71,7 +72,10 @@ class Stage:
 def main(stage: Stage, arguments: list[str] | None = None) -> None:
     """Run `stage` from the command line and end the process with its exit status."""
     options = _parse(stage, arguments)
-    _start_logging(options.log)
+    try:
+        _start_logging(options.log)
+    except OSError as error:
+        sys.exit(_complain(stage, f"--log {options.log}: {error.strerror}"))
     sys.exit(_guarded(stage, options))
 
 
@@ -164,7 +168,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     config = build(merge(made_of["settings"], runtime))
     threads = made_of.get("threads", 1)
     layout = Layout(config)
-    inputs = _existing(stage.inputs(layout))
+    inputs = _existing(stage.inputs(layout), layout)
     target = layout.folder(stage.name)
     read = hash_files(inputs, relative_to=target)
     times = {path: path.stat().st_mtime_ns for path in inputs}
@@ -216,11 +220,23 @@ def _json_object(option: str, text: str) -> dict:
     return value
 
 
-def _existing(paths: list[Path]) -> list[Path]:
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing:
-        raise LoralabError(f"missing input: {', '.join(missing)}; run the stages before this one")
+def _existing(paths: list[Path], layout: Layout) -> list[Path]:
+    missing = [path for path in paths if not path.is_file()]
+    ours = [p for p in missing if layout.results in p.parents or layout.resources in p.parents]
+    made, given = ([str(p) for p in missing if (p in ours) is mine] for mine in (True, False))
+    problems = [f"{', '.join(made)}: run the stages before this one"] if made else []
+    problems += [f"{path}: the configuration names it, and it is no file" for path in given]
+    raise_all(problems, "missing input")
     return paths
+
+
+@contextmanager
+def named_for_the_user(path: Path, name: str) -> Iterator[None]:
+    """Let errors speak of `name` where they name `path`, a file that is gone when they are read."""
+    try:
+        yield
+    except LoralabError as error:
+        raise LoralabError(str(error).replace(str(path), name)) from None
 
 
 def _check_unchanged(times: dict[Path, int]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from loralab.config import Tokenizer
 from loralab.data.corpus import generate_unlabelled_text
-from loralab.errors import LoralabError
 from loralab.fetching import Pinned, check_sha256, fetch
 from loralab.model.tokenizer import (
     MERGES_FILE,
@@ -14,7 +13,7 @@ from loralab.model.tokenizer import (
     train_bpe,
     write_tokenizer,
 )
-from loralab.stages.runner import Job, Stage, main
+from loralab.stages.runner import Job, Stage, main, named_for_the_user
 
 
 def run(job: Job) -> None:
@@ -25,7 +24,8 @@ def run(job: Job) -> None:
         write_tokenizer(train_bpe(texts, settings.embedded.size), job.folder)
     else:
         _bring(settings, job.folder, job.config.mirror)
-    load_tokenizer(job.folder)
+    with named_for_the_user(job.folder, settings.folder or settings.name):
+        load_tokenizer(job.folder)
 
 
 def _bring(settings: Tokenizer, folder: Path, mirror: str | None) -> None:
@@ -36,8 +36,6 @@ def _bring(settings: Tokenizer, folder: Path, mirror: str | None) -> None:
             fetch(wanted, folder / name, mirror)
             continue
         source = Path(settings.folder) / name
-        if not source.is_file():
-            raise LoralabError(f"{source} is missing; tokenizer.folder must hold {name}")
         if pinned.sha256:
             check_sha256(source, pinned.sha256, str(source))
         shutil.copyfile(source, folder / name)

@@ -25,7 +25,7 @@ from loralab.model.devices import use_threads
 from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, initialise
 from loralab.model.tokenizer import load_tokenizer
 from loralab.reporting.pretraining_figures import pretraining_loss
-from loralab.stages.runner import Job, Stage, main
+from loralab.stages.runner import Job, Stage, main, named_for_the_user
 from loralab.training.pretraining import pretrain
 
 
@@ -34,8 +34,11 @@ def run(job: Job) -> None:
     use_threads(job.threads)
     make = {"url": _fetched, "file": _copied, "embedded": _pretrained, "random": _random}
     make[job.config.base.source](job)
+    base = job.config.base
+    origin = {"file": f"base.file {base.file}", "url": f"the file of base.urls {base.urls}"}
+    with named_for_the_user(job.folder / WEIGHTS_FILE, origin.get(base.source, base.source)):
+        load_base(job.folder)  # every tensor there, of its shape, and finite
     write_table(tensor_table(job.folder / WEIGHTS_FILE), job.folder / "tensors.csv")
-    load_base(job.folder)  # every tensor there, of its shape, and finite
 
 
 def base_shape(base: Base) -> GPT2Shape:
@@ -56,8 +59,6 @@ def _fetched(job: Job) -> None:
 def _copied(job: Job) -> None:
     base = job.config.base
     source = Path(base.file)
-    if not source.is_file():
-        raise LoralabError(f"base.file {source} is not a file; give a model.safetensors")
     if base.sha256:
         check_sha256(source, base.sha256, f"base.file {source}")
     shutil.copyfile(source, job.folder / WEIGHTS_FILE)
