@@ -183,3 +183,25 @@ def test_the_dropout_of_the_adapters_is_in_the_configuration(new_classifier, tmp
     save_adapter(model, LABELS, "tiny", tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["lora_dropout"] == 0.25
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float64, torch.bool])
+def test_an_adapter_of_another_type_is_refused_by_its_tensor(new_base, folder, dtype):
+    name = TRUNK + "h.0.mlp.c_fc.lora_A.weight"
+    _change(folder, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
+    with pytest.raises(LoralabError, match=f"c_fc.lora_A.weight holds {dtype}, expected"):
+        load_adapter(new_base(), folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"alpha": "8"}, {"alpha": float("nan")}, {"rank": 2.5}, {"rank": 0}, {"module": 3}]
+)
+def test_damaged_metadata_is_refused(new_base, folder, change):
+    path = folder / "adapter_model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        description = json.loads(file.metadata()["loralab"])
+    description["plan"][0] |= change
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(description)})
+    with pytest.raises(LoralabError, match="damaged loralab metadata"):
+        load_adapter(new_base(), folder)

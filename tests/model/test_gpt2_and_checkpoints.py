@@ -109,7 +109,7 @@ def test_every_missing_unexpected_and_misshapen_tensor_is_named(folder):
 
 def test_prefixed_names_and_mask_buffers_are_accepted(base, folder):
     tensors = {f"transformer.{name}": tensor for name, tensor in _tensors(folder).items()}
-    tensors["transformer.h.0.attn.bias"] = torch.ones(1, 1, 32, 32)
+    tensors["transformer.h.0.attn.bias"] = torch.ones(1, 1, 32, 32, dtype=torch.bool)
     tensors["transformer.h.1.attn.masked_bias"] = torch.tensor(-1e4)
     tensors["lm_head.weight"] = torch.zeros(64, 16)
     _rewrite(folder, tensors)
@@ -184,3 +184,20 @@ def test_initial_weights_are_a_function_of_the_seed_and_narrower_at_the_residual
     assert torch.equal(base.ln_f.weight, torch.ones(16))
     initialise(base, torch.Generator().manual_seed(5))
     assert torch.equal(base.h[0].mlp.c_fc.weight, first)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_a_tensor_that_is_no_floating_point_number_is_refused_by_name(folder, dtype):
+    tensors = _tensors(folder)
+    tensors["wpe.weight"] = tensors["wpe.weight"].to(dtype)
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError, match=f"wpe.weight holds {dtype}, no floating point"):
+        load_base(folder)
+
+
+def test_a_tensor_under_two_names_is_refused(folder):
+    tensors = _tensors(folder)
+    tensors["transformer.wte.weight"] = tensors["wte.weight"].clone()
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError, match="tensor wte.weight is there twice"):
+        load_base(folder)

@@ -157,3 +157,8 @@ def test_no_text_can_break_out_of_its_table_cell():
 )
 def test_a_message_is_shown_as_code_from_which_nothing_comes(text, shown):
     assert code_cell(text) == shown
+
+
+def test_control_characters_do_not_reach_the_report():
+    assert cell("a\x00b\x1f\x85c") == "a\ufffdb c"
+    assert code_cell("\x07") == "` \ufffd `"

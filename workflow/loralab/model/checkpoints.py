@@ -76,21 +76,10 @@ def from_file_layout(tensors: dict[str, Tensor], model: GPT2, source: str) -> di
     """The state of `model`, whose shapes decide, from tensors in the hub's layout.
 
     The head becomes a copy of the token embedding. Raises LoralabError that names every missing,
-    unexpected and misshapen tensor.
+    unexpected and misshapen tensor, and those that hold no floating-point numbers.
     """
-    names = [name.removeprefix("transformer.") for name in tensors]
-    problems = [
-        f"tensor {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1
-    ]
-    problems += [
-        f"tensor {n} holds {t.dtype}, no floating point"
-        for n, t in tensors.items()
-        if t.dtype not in READABLE and not _IGNORED.fullmatch(n)
-    ]
-    named = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
-    named = {name: t for name, t in named.items() if not _IGNORED.fullmatch(name)}
+    named = _by_plain_name(tensors, source)
     expected = {name: list(tensor.shape) for name, tensor in to_file_layout(model).items()}
-    raise_all(problems, source)
     raise_all(_differences(named, expected), f"{source} is no GPT-2 of base.size or base.shape")
     state = {}
     for name, tensor in named.items():
@@ -101,6 +90,23 @@ def from_file_layout(tensors: dict[str, Tensor], model: GPT2, source: str) -> di
         else:
             state[name] = _turned(name, tensor)
     return state | {"head.weight": state["wte.weight"].clone()}
+
+
+def _by_plain_name(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors that hold what was learnt, by their names without a prefix."""
+    named: dict[str, Tensor] = {}
+    problems = []
+    for full_name, tensor in tensors.items():
+        name = full_name.removeprefix("transformer.")
+        if _IGNORED.fullmatch(name):
+            continue
+        if name in named:
+            problems.append(f"tensor {name} is there twice")
+        if tensor.dtype not in READABLE:
+            problems.append(f"tensor {name} holds {tensor.dtype}, no floating point")
+        named[name] = tensor
+    raise_all(problems, source)
+    return named
 
 
 def _turned(name: str, tensor: Tensor) -> Tensor:
