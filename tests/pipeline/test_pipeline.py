@@ -75,7 +75,7 @@ def copy_of_the_project(folder: Path) -> None:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "profiles", folder / "profiles")
     (folder / "workflow").mkdir()
-    for name in ("rules", "schemas"):
+    for name in ("rules", "schemas", "report"):
         shutil.copytree(ROOT / "workflow" / name, folder / "workflow" / name)
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
 
@@ -474,7 +474,7 @@ def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finis
     (tmp_path / "new.csv").write_text("id,said\n1,hello\n")
     failed = classify(finished, "--csv", str(tmp_path / "new.csv"))
     assert failed.returncode == 1
-    assert "no column 'text'" in failed.stderr and "id, said" in failed.stderr
+    assert "no one column 'text'" in failed.stderr and "id, said" in failed.stderr
 
 
 @pytest.mark.parametrize(
@@ -482,8 +482,8 @@ def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finis
     [
         (["hello", "  "], "text 2"),
         (["--csv", "blank.csv"], "blank.csv row 2"),
-        (["--csv", "empty.csv"], "is no CSV"),
-        (["--csv", "latin.csv"], "is no CSV in UTF-8"),
+        (["--csv", "empty.csv"], "its columns are: none"),
+        (["--csv", "latin.csv"], "latin.csv line 2: byte 0xe9"),
         (["--csv", "blank.csv", "hello"], "not both"),
         (["--device", "tpu", "hello"], "invalid choice"),
     ],
