@@ -107,7 +107,7 @@ def finished(tmp_path_factory) -> Path:
     (folder / "read").mkdir()
     (folder / "read" / "sitecustomize.py").write_text(NOTE_WHAT_IS_READ)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder / "read"))
+        patch.setenv("PYTHONPATH", str(folder / "read"), prepend=os.pathsep)
         done = snakemake(folder, "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
