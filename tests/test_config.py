@@ -181,6 +181,7 @@ CONTRADICTIONS = [
     ({"data": {"embedded": {"spam": 6000}}}, "data.embedded.spam is more than"),
     ({"base": {"size": "gpt2"}}, "base.source embedded needs base.size custom; it is gpt2"),
     ({"base": {"shape": {"context": 128}}}, "training.max_length is 256, more than"),
+    ({"data": {"label_column": "kind"}}, "data.label_column 'kind' is not among data.columns"),
     ({"base": {"shape": {"heads": 3}}}, "base.shape.width is no multiple of base.shape.heads"),
 ]
 
@@ -219,6 +220,8 @@ def test_an_unreadable_source_is_named(source, reason):
         ("mirror", "null", None),
         ("lora.injections", "2", 2),
         ("training.epochs", 2.0, 2),
+        ("training.epochs", "2.0", 2),
+        ("lora.injections", 2.0, 2),
         ("seed", 123.0, 123),
         ("base.pretraining.learning_rate", 1.0, 1.0),
         ("data.embedded.messages", "20", 20),

@@ -212,6 +212,7 @@ def test_a_column_has_a_text_for_every_row(tmp_path):
         ("text,text\na,b\n", "no one column 'text'"),
         ("id,said\n1,b\n", "its columns are: id, said"),
         ("", "its columns are: none"),
+        ('"id,text\n1,a\n', "line 1 is no sound CSV"),
     ],
 )
 def test_a_column_that_is_not_one_text_a_row_is_refused(tmp_path, content, complaint):

@@ -47,6 +47,12 @@ def test_of_no_messages_nothing_is_known():
     assert wilson_interval(0, 0) == [0.0, 1.0]
 
 
+def test_the_interval_of_none_or_all_ends_at_exactly_none_or_all():
+    for n in range(1, 400):
+        assert wilson_interval(0, n)[0] == 0.0
+        assert wilson_interval(n, n)[1] == 1.0
+
+
 # Two classes. Spam is the positive one: by ham, precision would be 5/7 and recall 5/6.
 
 TRUTH = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])

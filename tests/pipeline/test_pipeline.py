@@ -207,6 +207,17 @@ def test_a_local_file_that_is_not_there_is_named(finished):
     assert "data.source is file, and no{such}.tsv is no file" in failed.stdout + failed.stderr
 
 
+def test_a_path_that_snakemake_would_misread_is_refused(finished, tmp_path):
+    (tmp_path / "m{1}.tsv").write_text("ham\thello\n")
+    change = f"data={{source: file, file: '{tmp_path}/m{{1}}.tsv'}}"
+    failed = snakemake(finished, "--dry-run", "--configfile", "small.yaml", "--config", change)
+    assert failed.returncode != 0
+    assert (
+        "braces in" in failed.stdout + failed.stderr
+        and "rename it" in failed.stdout + failed.stderr
+    )
+
+
 def test_snakemakes_own_report_can_be_made(finished, tmp_path):
     page = tmp_path / "report.html"
     done = snakemake(finished, "--configfile", "small.yaml", "--report", str(page))
@@ -327,7 +338,7 @@ UNUSUAL = {
     "experiment": "unusual",
     "split": {"protocol": "lab"},
     "base": {"name": "unusual", "source": "random"},
-    "lora": {"injections": 2, "targets": ["q_proj", "mlp.c_proj"], "dropout": 0.1},
+    "lora": {"injections": 2, "targets": ["h.1.attn.q_proj", "h.1.mlp.c_proj"], "dropout": 0.1},
     "head": {"bias": False},
     "training": {"precision": "bf16", "padding": "lab", "drop_last": True, "max_length": 20},
     "evaluation": {"baselines": [], "errors": 0},
@@ -345,7 +356,9 @@ def test_an_unusual_experiment_gets_a_report_whose_every_sentence_holds(finished
     report = (run / "report.md").read_text(encoding="utf-8")
     assert "injected 2 times" in report and "one of rank 4 with alpha 8" in report
     assert "random weights" in report and "was pretrained" not in report
-    assert "4 linear layers became" in report
+    assert "2 linear layers became" in report
+    before, after = report.split("```text\n")[1:3]
+    assert "LoRALinear(" not in before.split("```")[0] and "(1): Block(" in after
     assert "Over the one epoch the loss went from" in report
     assert "classified wrongly" not in report and "### Examples" not in report
     assert "McNemar" not in report and "validation |" not in report
@@ -468,6 +481,14 @@ def test_classify_refuses_a_base_model_that_was_made_anew_since(finished, tmp_pa
     failed = classify(tmp_path, "hello")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "model.safetensors is not the file that the run was evaluated with" in failed.stderr
+
+
+def test_classify_names_the_line_of_standard_input_that_is_not_utf8(finished):
+    run = finished / "results" / "embedded"
+    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run]
+    failed = subprocess.run(command, input=b"hello\ncaf\xe9\n", capture_output=True)
+    assert failed.returncode == 1
+    assert failed.stderr == (b"loralab: error: standard input line 2 is not UTF-8; convert it\n")
 
 
 def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finished, tmp_path):

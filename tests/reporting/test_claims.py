@@ -175,6 +175,8 @@ def test_a_run_unlike_the_labs_is_not_compared_and_says_why():
     found = after_training(differences=["lora.rank 64", "other messages"])["training.test_accuracy"]
     assert (found["verdict"], found["measured"]) == ("not comparable", 97.66)
     assert found["explanation"] == "This run differs: lora.rank 64, other messages."
+    loss = after_training(differences=["lora.rank 64"])["training.loss"]
+    assert loss["explanation"] == "This run differs; see the test accuracy."
 
 
 # In what a run differs

@@ -11,7 +11,7 @@ from loralab.reporting.answers import (
     adapted_layers,
 )
 from loralab.reporting.numbers import interval, number, p_value, percent
-from loralab.reporting.report import _headline, _notes, cell, code_cell, figure
+from loralab.reporting.report import _headline, _notes, _printed_blocks, cell, code_cell, figure
 
 LORA = {"rank": 8, "alpha": 16, "injections": 1}
 
@@ -71,8 +71,8 @@ def test_the_trend_of_a_single_epoch_is_told_by_its_first_and_last_steps():
     losses = [0.9, 0.7] + 16 * [0.5] + [0.2, 0.4]
     found = training_answer([epoch(1, 0.5, None)], best=1, losses=losses)
     assert found.startswith(
-        "Over the one epoch the loss went from 0.800 to 0.300 (means of the first and the last 2 "
-        "steps); its mean is 0.500. The adapter"
+        "Over the one epoch the loss went from 0.800 to 0.300 (means of the first and of the last "
+        "tenth of the 20 steps); its mean is 0.500. The adapter"
     )
 
 
@@ -109,6 +109,14 @@ def test_the_gap_between_train_and_test_has_its_sign_and_its_interval(train, wor
     assert f"test is {100 * (train - 0.9):.1f} points below" in found
     assert f"lies {words} the" in found
     assert "10 of the 200 test messages (5.0 %)" in found
+
+
+@pytest.mark.parametrize("train", [0.9, 0.9001, 0.8999])
+def test_accuracies_that_agree_to_a_tenth_of_a_point_are_called_the_same(train):
+    test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
+    split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
+    found = _test_answer({"splits": {"train": {"accuracy": train}}}, split, test)
+    assert "train 90.0 %: test is the same." in found
 
 
 def test_a_test_accuracy_above_that_of_train_is_called_so():
@@ -162,3 +170,13 @@ def test_a_message_is_shown_as_code_from_which_nothing_comes(text, shown):
 def test_control_characters_do_not_reach_the_report():
     assert cell("a\x00b\x1f\x85c") == "a\ufffdb c"
     assert code_cell("\x07") == "` \ufffd `"
+
+
+def test_every_printed_block_can_be_told_apart(tmp_path):
+    like, unlike = (
+        "(0-2): 3 x Block(\n  (a): Linear()\n)",
+        "(3): Block(\n  (a): LoRALinear(\n  )\n)",
+    )
+    printed = "\n".join(f"    {line}" for line in f"{like}\n{unlike}".split("\n"))
+    (tmp_path / "structure.txt").write_text(f"GPT2(\n  (h): ModuleList(\n{printed}\n  )\n)\n")
+    assert _printed_blocks(tmp_path / "structure.txt") == [like, unlike]

@@ -68,12 +68,22 @@ def _texts(options: argparse.Namespace) -> list[str]:
     elif options.texts:
         texts, place = options.texts, "text"
     else:
-        texts, place = [line.rstrip("\n") for line in sys.stdin], "standard input line"
+        texts, place = _lines(sys.stdin.buffer.read()), "standard input line"
     if not texts:
         raise LoralabError("no text to classify; give some, or lines on standard input")
     empty = [f"{place} {n}" for n, text in enumerate(texts, start=1) if not text.strip()]
     raise_all(empty, "empty texts cannot be classified")
     return texts
+
+
+def _lines(raw: bytes) -> list[str]:
+    try:
+        return [
+            line.removesuffix("\r") for line in raw.decode("utf-8").removesuffix("\n").split("\n")
+        ]
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise LoralabError(f"standard input line {line} is not UTF-8; convert it") from None
 
 
 def _layout_of(run: Path) -> Layout:

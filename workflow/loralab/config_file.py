@@ -86,8 +86,13 @@ def _restore(value: Any, expected: dict) -> Any:
         return {key: _restore(part, known.get(key, {})) for key, part in value.items()}
     kinds = expected.get("type", ["string"] if _admits_text(expected) else [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
+    value = _read(value, kinds)
     if isinstance(value, float) and "integer" in kinds and value.is_integer():
         return int(value)  # JSON Schema takes 2.0 for a whole number; Python does not
+    return value
+
+
+def _read(value: Any, kinds: list[str]) -> Any:
     if not isinstance(value, str) or ("string" in kinds and "null" not in kinds):
         return value
     read = yaml.safe_load(value) if value in ("null", "true", "false") else _number(value)
@@ -148,7 +153,7 @@ def _explain(error: "jsonschema.ValidationError") -> list[str]:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return [f"{_dotted(where, key)} is missing; config.yaml has its default" for key in missing]
-    if error.validator == "if" or where == "":
+    if where == "":
         return [error.message]
     return [f"{where} is {json.dumps(error.instance)}; expected {_expectation(error)}"]
 
@@ -176,7 +181,6 @@ def _expectation(error: "jsonschema.ValidationError") -> str:
         "minItems": lambda value: f"at least {value} entries",
         "minLength": lambda value: "a text that is not empty",
         "uniqueItems": lambda value: "entries that all differ",
-        "pattern": lambda value: f"a text of the form {value}",
     }
     return words.get(error.validator, lambda value: error.message)(error.validator_value)
 
@@ -199,6 +203,12 @@ def _contradictions(mapping: dict) -> list[str]:
         problems.append("data.parser lab reads tsv without a header row; set data.columns")
     if data["label_column"] == data["text_column"]:
         problems.append(f"data.label_column and data.text_column are both {data['text_column']!r}")
+    if data["columns"] is not None and data["format"] != "jsonl":
+        problems += [
+            f"data.{key} {data[key]!r} is not among data.columns, {', '.join(data['columns'])}"
+            for key in ("label_column", "text_column")
+            if data[key] not in data["columns"]
+        ]
     if data["source"] == "embedded" and data["embedded"]["spam"] > data["embedded"]["messages"]:
         problems.append("data.embedded.spam is more than data.embedded.messages")
     if base["source"] == "embedded" and base["size"] != "custom":

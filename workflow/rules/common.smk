@@ -60,10 +60,14 @@ def local_files(section, *names):
     if settings["source"] != "file":
         return []
     paths = [f"{settings['folder']}/{n}" for n in names] if names else [settings["file"]]
-    missing = [path for path in paths if not os.path.isfile(path)]
-    if missing:
-        raise WorkflowError(f"{section}.source is file, and {', '.join(missing)} is no file")
-    return [path.replace("{", "{{").replace("}", "}}") for path in paths]  # no wildcards in them
+    for path in paths:
+        if not os.path.isfile(path):
+            raise WorkflowError(f"{section}.source is file, and {path} is no file")
+        if set("{}") & set(path):
+            raise WorkflowError(
+                f"{section}: Snakemake takes braces in {path} for wildcards; rename it"
+            )
+    return paths
 
 
 def pretraining_outputs():

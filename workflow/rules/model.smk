@@ -72,7 +72,7 @@ rule inject:
         f"{LOGS}/inject.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=4000,
         runtime=30,

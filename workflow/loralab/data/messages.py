@@ -50,7 +50,8 @@ def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
     swallows the lines after it.
 
     Raises LoralabError listing every problem with its (1-based) line: undecodable bytes, rows with
-    too few or too many fields, empty texts, labels that are not among those declared.
+    too few or too many fields, empty texts, labels that are not among those declared; and where no
+    message has one of those.
     """
     advice = "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
     text = _decode(path, layout.encoding, advice)
@@ -72,6 +73,7 @@ def read_csv_column(path: Path, column: str) -> list[str]:
     that has more or fewer fields than the header.
     """
     rows = list(_csv_rows(_decode(path, "utf-8", "convert it to UTF-8")))
+    _check_header(rows, path)
     header = rows[0].fields if rows else []
     if header.count(column) != 1:
         has = ", ".join(header) or "none"
@@ -147,6 +149,8 @@ def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
         raise LoralabError(f"{path} is empty; expected messages")
     if layout.format == "jsonl":
         return [layout.label_column, layout.text_column]
+    if not layout.columns:
+        _check_header(rows, path)
     columns = layout.columns or rows[0].fields
     twice = sorted({name for name in columns if columns.count(name) > 1})
     raise_all([f"{name!r} is there more than once" for name in twice], f"{path}: column names")
@@ -156,6 +160,11 @@ def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
         f"{path} has the columns {', '.join(columns)}",
     )
     return columns
+
+
+def _check_header(rows: list[_Row], path: Path) -> None:
+    if rows and rows[0].fault:
+        raise LoralabError(f"{path} line 1 {rows[0].fault}")
 
 
 def _tsv_rows(text: str) -> Iterator[_Row]:

@@ -17,7 +17,9 @@ def wilson_interval(successes: int, n: int) -> list[float]:
     share, z2 = successes / n, Z95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return [max(0.0, centre - half), min(1.0, centre + half)]
+    # Exact where rounding would leave 0.9999999999999999.
+    low = 0.0 if successes == 0 else centre - half
+    return [low, 1.0 if successes == n else centre + half]
 
 
 def reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[dict]:
@@ -89,6 +91,11 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         "reliability": bins,
         "confusion": _confusion(truth, predicted, labels),
     }
+
+
+def positive_label(labels: list[str]) -> str | None:
+    """The label that precision, recall and curves are of: of two the second, of more none."""
+    return labels[1] if len(labels) == 2 else None
 
 
 def _brier(probabilities: np.ndarray, one_hot: np.ndarray) -> float:

@@ -42,8 +42,8 @@ def save_adapter(model: GPT2, labels: list[str], base_name: str, folder: Path) -
     for name, parameter in model.head.named_parameters():
         tensors[_HEAD + name] = parameter.detach().cpu().contiguous()
     description = {"labels": labels, "plan": [dataclasses.asdict(entry) for entry in plan]}
-    metadata = (METADATA_KEY, json.dumps(description, sort_keys=True))
-    write_safetensors(tensors, folder / ADAPTER_FILE, metadata)
+    metadata = json.dumps(description, sort_keys=True)
+    write_safetensors(tensors, folder / ADAPTER_FILE, METADATA_KEY, metadata)
     dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
     write_json(folder / ADAPTER_CONFIG_FILE, _peft_config(plan, dropout, base_name))
 
@@ -205,7 +205,7 @@ def _peft_config(plan: list[PlannedAdapter], dropout: float, base_name: str) -> 
     if not plan:
         raise LoralabError("there is no adapter to save: the plan is empty")
     ranks, alphas = _by_peft_module(plan)
-    rank, alpha = max(set(ranks.values()), key=list(ranks.values()).count), None
+    rank = max(set(ranks.values()), key=list(ranks.values()).count)
     alpha = next(alphas[name] for name in ranks if ranks[name] == rank)
     different = [n for n in ranks if (ranks[n], alphas[n]) != (rank, alpha)]
     return {

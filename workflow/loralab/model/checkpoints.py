@@ -48,13 +48,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: tuple[str, str]) -> None:
+def write_safetensors(tensors: dict[str, Tensor], path: Path, key: str, value: str) -> None:
     """Write tensors with one entry of metadata, the same bytes for the same content.
 
     Of several entries safetensors writes a random order, so that there may be only one. Its files
     are readable to their owner alone, which would shut out whoever shares the folder.
     """
-    safetensors.torch.save_file(tensors, path, metadata=dict([metadata]))
+    safetensors.torch.save_file(tensors, path, metadata={key: value})
     path.chmod(0o644)
 
 
@@ -127,7 +127,7 @@ def _differences(found: dict[str, Tensor], expected: dict[str, list[int]]) -> li
 def save_base(model: GPT2, folder: Path) -> None:
     """Write `model.safetensors` and `config.json`."""
     tensors = to_file_layout(model)
-    write_safetensors(tensors, folder / WEIGHTS_FILE, ("format", "pt"))
+    write_safetensors(tensors, folder / WEIGHTS_FILE, "format", "pt")
     write_base_config(model.shape, folder)
 
 

@@ -99,7 +99,8 @@ def _trend(epochs: list[dict], losses: pd.Series) -> str:
         tenth = max(1, len(losses) // 10)
         return (
             f"Over the one epoch the loss went from {number(losses[:tenth].mean())} to "
-            f"{number(losses[-tenth:].mean())} (means of the first and the last {tenth} steps); "
+            f"{number(losses[-tenth:].mean())} (means of the first and of the last tenth of the "
+            f"{len(losses)} steps); "
             f"its mean is {number(last['running_loss'])}."
         )
     lowest = min(epochs, key=lambda epoch: epoch["running_loss"])
@@ -125,12 +126,13 @@ def _trend(epochs: list[dict], losses: pd.Series) -> str:
 def _test_answer(metrics: dict, split: dict, test: dict) -> str:
     train = metrics["splits"]["train"]
     low, high = test["accuracy_ci95"]
-    gap = 100 * (test["accuracy"] - train["accuracy"])
+    gap = round(100 * (test["accuracy"] - train["accuracy"]), 1)
+    compared = f"{abs(gap)} points {'above' if gap > 0 else 'below'}" if gap else "the same"
     inside = low <= train["accuracy"] <= high
     leak = split["leakage"]["masked"]
     return (
         f"Test accuracy is {percent(test['accuracy'])}, train {percent(train['accuracy'])}: test "
-        f"is {abs(gap):.1f} points {'above' if gap > 0 else 'below'}. The train accuracy lies "
+        f"is {compared}. The train accuracy lies "
         f"{'inside' if inside else 'outside'} the 95 % interval of the test accuracy "
         f"({percent(low)} to {percent(high)}). "
         f"{leak['n']} of the {test['n']} test messages ({percent(leak['share'])}) have a masked "

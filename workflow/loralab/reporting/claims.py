@@ -1,7 +1,8 @@
 """The claims ledger: every number of the published lab report beside what is measured here.
 
 A claim is a row of `id`, `claim`, `published`, `measured`, `verdict` and `explanation`. What is
-known before training is ledgered then; a finished run's own figures complete the rows on training.
+known before training is ledgered then, by the stage `inject`, from the lab's model as
+`loralab.model.lab_model` measures it; a finished run's own figures complete the rows on training.
 """
 
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ COUNTED = {
 }
 PUBLISHED_INJECTED = {"trainable": 1_327_104, "total": 164_364_288, "percent": 0.81}
 PUBLISHED_WITH_HEAD = {"trainable": 2_655_746, "total": 127_095_554, "percent": 2.09}
+PUBLISHED_WITH_GRADIENT, PUBLISHED_FROZEN_WITHOUT = 288, 197
 TWICE = ", LoRA injected twice on purpose"
 LAB_RANK = LAB_RECIPE["lora.rank"]
 
@@ -125,10 +127,12 @@ def with_training_figures(
 def _training_verdict(claim: dict, test: dict, differences: list[str], injections: int) -> dict:
     if claim["id"] == "training.seconds":
         return {"explanation": "The first epoch of this run, on the machine that ran it."}
-    if claim["id"] != "training.test_accuracy":
-        return {"explanation": "One random run beside another; the test accuracy decides."}
+    is_decisive = claim["id"] == "training.test_accuracy"
     if differences:
-        return {"explanation": f"This run differs: {', '.join(differences)}."}
+        why = f"This run differs: {', '.join(differences)}."
+        return {"explanation": why if is_decisive else "This run differs; see the test accuracy."}
+    if not is_decisive:
+        return {"explanation": "One random run beside another; the test accuracy decides."}
     low, high = (100 * bound for bound in test["accuracy_ci95"])
     inside = low <= claim["published"] <= high
     once = " The published run trained adapters injected twice." if injections == 1 else ""
@@ -195,28 +199,31 @@ def _head_claim(once: dict) -> dict:
     )
 
 
-def _gradient_claims(once: dict, twice: dict) -> list[dict]:
+def _gradient_claims(once: dict, twice: dict) -> Iterator[dict]:
     having = "parameter tensors with a gradient"
-    mistake = (
+    yield _compared(
+        "gradients.with",
+        having,
+        PUBLISHED_WITH_GRADIENT,
+        once["with_gradient"],
         f"{once['modules']} adapted layers have one A and one B each; the report counted two "
-        "injections."
+        "injections.",
     )
-    frozen = "2 embeddings, 16 tensors in each of 12 blocks, 2 of the final norm, 1 head."
-    on_purpose = (
+    yield _compared(
+        "gradients.without",
+        "frozen tensors without a gradient",
+        PUBLISHED_FROZEN_WITHOUT,
+        once["frozen_without"],
+        "2 embeddings, 16 tensors in each of 12 blocks, 2 of the final norm, 1 head.",
+    )
+    yield _compared(
+        "double_injection.gradients.with",
+        f"{having}{TWICE}",
+        PUBLISHED_WITH_GRADIENT,
+        twice["with_gradient"],
         f"Two injections make {twice['modules']} adapters, which is where the published figure "
-        "comes from."
+        "comes from.",
     )
-    return [
-        _compared("gradients.with", having, 288, once["with_gradient"], mistake),
-        _compared(
-            *("gradients.without", "frozen tensors without a gradient"),
-            *(197, once["frozen_without"], frozen),
-        ),
-        _compared(
-            *("double_injection.gradients.with", f"{having}{TWICE}"),
-            *(288, twice["with_gradient"], on_purpose),
-        ),
-    ]
 
 
 def _check_claim(cannot_fail: bool) -> dict:
@@ -234,30 +241,35 @@ def _check_claim(cannot_fail: bool) -> dict:
 def _data_claims(split: dict, is_lab_data: bool) -> Iterator[dict]:
     """What the report says of the messages; compared where the experiment does the same."""
     tables, protocol = split["splits"], split["protocol"]
-    as_the_lab = protocol == "lab"
-    balanced = split["balance"] == "undersample"
+    other = "" if is_lab_data else "This experiment reads other messages."
+    unbalanced = other or (
+        "" if split["balance"] == "undersample" else "This experiment does not balance the classes."
+    )
+    otherwise = other or (
+        "" if protocol == "lab" else f"This experiment splits by protocol {protocol}."
+    )
     quoting = (
         "One message a line is right. pandas' default quoting fuses some into others and reads "
         "5572 (data.parser lab)."
     )
     all_spam = "All spam and as many ham."
     cut = "The first four fifths of the shuffled messages are train, the rest test."
-    other_cut = f"This experiment splits by protocol {protocol}."
-    rows = [
-        ("messages", "messages in the collection", *(5572, split["messages"], True, quoting, "")),
-        (
-            *("balanced", "messages after balancing", 1494, split["balanced"], balanced, all_spam),
-            "This experiment does not balance the classes.",
-        ),
-        ("train", "training messages", *(1195, tables["train"]["n"], as_the_lab, cut, other_cut)),
-        ("test", "test messages", *(299, tables["test"]["n"], as_the_lab, cut, other_cut)),
-    ]
-    for name, claim, published, measured, does_the_same, why, why_not in rows:
-        if is_lab_data and does_the_same:
-            yield _compared(f"data.{name}", claim, published, measured, why)
-        else:
-            why_not = why_not if is_lab_data else "This experiment reads other messages."
-            yield _claim(f"data.{name}", claim, published, None, NOT_COMPARABLE, why_not)
+    read, train, test = split["messages"], tables["train"]["n"], tables["test"]["n"]
+    yield _data_claim("messages", "messages in the collection", 5572, read, quoting, other)
+    yield _data_claim(
+        "balanced", "messages after balancing", 1494, split["balanced"], all_spam, unbalanced
+    )
+    yield _data_claim("train", "training messages", 1195, train, cut, otherwise)
+    yield _data_claim("test", "test messages", 299, test, cut, otherwise)
+
+
+def _data_claim(
+    name: str, claim: str, published: int, measured: int, why: str, why_not: str
+) -> dict:
+    """Compared, explained by `why`; or not, where there is a reason `why_not`."""
+    if why_not:
+        return _claim(f"data.{name}", claim, published, None, NOT_COMPARABLE, why_not)
+    return _compared(f"data.{name}", claim, published, measured, why)
 
 
 def _training_claims() -> Iterator[dict]:

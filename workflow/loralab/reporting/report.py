@@ -99,8 +99,12 @@ def read_artifacts(folders: Folders) -> dict:
         "metrics": read_json(run / "evaluate" / "metrics.json"),
         "history": pd.read_csv(run / "train" / "history.csv"),
         "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
-        "structure_before": _one_block(run / "inject" / "structure_before.txt"),
-        "structure_after": _one_block(run / "inject" / "structure_after.txt"),
+        "structure_before": _printed_blocks(run / "inject" / "structure_before.txt")[0],
+        "structure_after": next(
+            block
+            for block in _printed_blocks(run / "inject" / "structure_after.txt")
+            if "LoRALinear(" in block
+        ),
         "manifests": manifests,
         "hashes": _hashes(by_stage),
         "machine": by_stage["train"]["machine"],
@@ -124,13 +128,16 @@ def _hashes(manifests: dict[str, dict]) -> dict[str, str]:
     }
 
 
-def _one_block(path: Path) -> str:
-    """The lines of the printed structure that show one transformer block."""
+def _printed_blocks(path: Path) -> list[str]:
+    """The transformer blocks of a printed structure; PyTorch prints like neighbours once."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if "Block(" in line)
-    indent = len(lines[start]) - len(lines[start].lstrip())
-    end = next(i for i in range(start + 1, len(lines)) if lines[i] == " " * indent + ")")
-    return "\n".join(line[indent:] for line in lines[start : end + 1])
+    starts = [i for i, line in enumerate(lines) if line.endswith("Block(")]
+    indent = len(lines[starts[0]]) - len(lines[starts[0]].lstrip())
+    ends = [i for i, line in enumerate(lines) if i > starts[0] and line == " " * indent + ")"]
+    return [
+        "\n".join(line[indent:] for line in lines[start : end + 1])
+        for start, end in zip(starts, ends, strict=False)
+    ]
 
 
 def _headline(test: dict) -> str:

@@ -53,7 +53,7 @@ def _from_url(data: Data, target: Path, mirror: str | None) -> str:
 
 
 def _extract(archive: Path, data: Data, target: Path) -> None:
-    with named_for_the_user(archive, data.file or data.urls[0]):
+    with named_for_the_user(archive, data.file if data.source == "file" else data.urls[0]):
         extract_member(archive, data.member, target)
     archive.unlink()
     if data.member_sha256:

@@ -33,16 +33,23 @@ def check_sizes(model: GPT2, tokenizer: tiktoken.Encoding, max_length: int) -> N
 
 def read_labelled(
     path: Path, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
-) -> tuple[pd.DataFrame, LabelledTexts]:
-    """A split's table, and its texts encoded with the index of each label.
+) -> LabelledTexts:
+    """A split's texts, encoded, with the index of each label.
 
-    Raises LoralabError where a label is not among `labels`.
+    Raises LoralabError where the file is damaged or a label is not among `labels`.
     """
     table = read_table(path)
     unknown = sorted(set(table["label"]) - set(labels))
     raise_all(
         [f"label {u!r} is not among data.labels; run split again" for u in unknown], str(path)
     )
+    return encode_labelled(table, tokenizer, labels, max_length)
+
+
+def encode_labelled(
+    table: pd.DataFrame, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
+) -> LabelledTexts:
+    """The texts of a table of messages, encoded, with the index of each label in `labels`."""
     texts = EncodedTexts.from_lists([encode(tokenizer, t, max_length) for t in table["text"]])
     index = np.array([labels.index(label) for label in table["label"]], dtype=np.int64)
-    return table, LabelledTexts(texts, index)
+    return LabelledTexts(texts, index)

@@ -10,7 +10,7 @@ from loralab.data.messages import read_table, write_table
 from loralab.data.splitting import SPLIT_NAMES
 from loralab.evaluation.baselines import majority, tfidf
 from loralab.evaluation.comparison import mcnemar
-from loralab.evaluation.metrics import evaluate
+from loralab.evaluation.metrics import evaluate, positive_label
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
 from loralab.model.devices import choose_device, use_threads
@@ -19,7 +19,7 @@ from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
-from loralab.stages.encoding import PRECISIONS, read_labelled
+from loralab.stages.encoding import PRECISIONS, encode_labelled
 from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.loop import pad_length, train_classifier
@@ -49,7 +49,7 @@ def run(job: Job) -> None:
     truth = _indices(tables["test"], labels)
     summary = {
         "labels": labels,
-        "positive": labels[1] if len(labels) == 2 else None,
+        "positive": positive_label(labels),
         "cut": {name: _count_cut(classifier, table) for name, table in tables.items()},
         "splits": measured,
         "baselines": {n: evaluate(p, truth, labels) for n, p in baselines.items()},
@@ -100,7 +100,7 @@ def _baselines(
     make = {
         "majority": lambda: majority(train_labels, len(labels), len(test)),
         "tfidf": lambda: tfidf(texts[0], train_labels, len(labels), texts[1]),
-        "head_only": lambda: _head_only(job, labels, device),
+        "head_only": lambda: _head_only(job, tables, labels, device),
     }
     found = {}
     for name in job.config.evaluation.baselines:
@@ -126,7 +126,9 @@ def _compare(own: np.ndarray, baseline: np.ndarray, truth: np.ndarray) -> dict:
     return mcnemar(own.argmax(axis=1) == truth, baseline.argmax(axis=1) == truth)
 
 
-def _head_only(job: Job, labels: list[str], device: torch.device) -> np.ndarray:
+def _head_only(
+    job: Job, tables: dict[str, pd.DataFrame], labels: list[str], device: torch.device
+) -> np.ndarray:
     """The experiment's own recipe with no adapter: only the head is trained."""
     config, settings = job.config, job.config.training
     tokenizer = load_tokenizer(job.layout.tokenizer)
@@ -134,19 +136,21 @@ def _head_only(job: Job, labels: list[str], device: torch.device) -> np.ndarray:
     model.requires_grad_(False)
     add_head(model, len(labels), config.head.bias, config.seed)
     model.to(device)
-    train, validation, test = (
-        read_labelled(path, tokenizer, labels, settings.max_length)[1]
-        for path in (job.layout.run / "split" / f"{name}.csv" for name in SPLIT_NAMES)
-    )
-    train_classifier(model, train, validation, settings, config.seed)
+    texts = {
+        name: encode_labelled(table, tokenizer, labels, settings.max_length)
+        for name, table in tables.items()
+    }
+    train_classifier(model, texts["train"], texts.get("validation"), settings, config.seed)
     # As the adapter is measured: in float32, whatever it was trained in.
-    return predict(model.float(), test.texts, config.evaluation.batch_size, pad_length(settings))
+    return predict(
+        model.float(), texts["test"].texts, config.evaluation.batch_size, pad_length(settings)
+    )
 
 
 def _draw(job: Job, labels: list[str]) -> None:
     folder = job.folder
     predictions, baselines = folder / "predictions.csv", folder / "baseline_predictions.csv"
-    positive = labels[1] if len(labels) == 2 else None
+    positive = positive_label(labels)
     metrics = folder / "metrics.json"
     confusion_matrices(metrics, output=folder / "confusion.png")
     roc_curves(predictions, baselines, positive, output=folder / "roc.png")

@@ -42,28 +42,34 @@ def run(job: Job) -> None:
     torch.manual_seed(stream_seed(config.seed, "gradcheck/dropout"))
     model = load_base(job.layout.base, config.training.dropout)
     add_adapters(model, config.lora, config.seed)
-    ids = _random_ids(model, config.seed)
     model.train()
+    ids = _random_ids(model, config.seed)
     adapters = {name for name, _ in adapter_parameters(model)}
     before_head = gradients(model, language_model_loss(model, ids))
     problems = gradient_problems(model, before_head, adapters)
-
     add_head(model, len(config.data.labels), config.head.bias, config.seed)
+    with_head, unchanged, more = _check_classifier(model, ids, adapters, len(config.data.labels))
+    _write(job, before_head, with_head, unchanged, problems + more)
+
+
+def _check_classifier(
+    model: GPT2, ids: torch.Tensor, adapters: set[str], labels: int
+) -> tuple[list[TensorGradient], bool, list[str]]:
+    """Gradients at the first step, whether steps left the frozen tensors alone, what is wrong."""
     trainable = adapters | {f"head.{name}" for name, _ in model.head.named_parameters()}
 
     def loss() -> torch.Tensor:
         lengths = torch.full((BATCH,), ids.shape[1])
-        labels = torch.arange(BATCH) % len(config.data.labels)
-        return functional.cross_entropy(model.classify(ids, lengths), labels)
+        return functional.cross_entropy(model.classify(ids, lengths), torch.arange(BATCH) % labels)
 
-    with_head = gradients(model, loss())
-    problems += gradient_problems(model, with_head, trainable)
+    found = gradients(model, loss())
+    problems = gradient_problems(model, found, trainable)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=LEARNING_RATE,
     )
     unchanged, moved = step_problems(model, optimizer, loss, trainable)
-    _write(job, before_head, with_head, unchanged, problems + moved)
+    return found, unchanged, problems + moved
 
 
 def _random_ids(model: GPT2, seed: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from loralab.data.messages import write_table
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_adapters, add_head
+from loralab.model.devices import use_threads
 from loralab.model.lab_model import lab_check_passes_with_every_b_frozen, measure_lab_model
 from loralab.model.lora import PlannedAdapter, count_parameters
 from loralab.provenance import read_json, write_json
@@ -18,6 +19,7 @@ from loralab.stages.runner import Job, Stage, main
 
 def run(job: Job) -> None:
     """Write the plan, the structure before and after, the counts and the claims ledger."""
+    use_threads(job.threads)
     config, folder = job.config, job.folder
     model = load_base(job.layout.base, config.training.dropout)
     before = count_parameters(model)

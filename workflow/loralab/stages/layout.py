@@ -1,15 +1,10 @@
-"""Where every artifact lies. The only place, beside the rules, that knows."""
+"""Where the artifacts of an experiment lie: the folders of its stages and what they share."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from loralab.config import Config
 from loralab.provenance import MANIFEST
-
-STAGES = (
-    *("download", "split", "tokenizer", "weights"),
-    *("inject", "gradcheck", "train", "evaluate", "report"),
-)
 
 
 @dataclass(frozen=True)

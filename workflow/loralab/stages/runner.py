@@ -222,9 +222,10 @@ def _json_object(option: str, text: str) -> dict:
 
 def _existing(paths: list[Path], layout: Layout) -> list[Path]:
     missing = [path for path in paths if not path.is_file()]
-    ours = [p for p in missing if layout.results in p.parents or layout.resources in p.parents]
-    made, given = ([str(p) for p in missing if (p in ours) is mine] for mine in (True, False))
-    problems = [f"{', '.join(made)}: run the stages before this one"] if made else []
+    made = [p for p in missing if layout.results in p.parents or layout.resources in p.parents]
+    given = [path for path in missing if path not in made]
+    names = ", ".join(map(str, made))
+    problems = [f"{names}: run the stages before this one"] if made else []
     problems += [f"{path}: the configuration names it, and it is no file" for path in given]
     raise_all(problems, "missing input")
     return paths

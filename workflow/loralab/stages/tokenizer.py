@@ -24,7 +24,8 @@ def run(job: Job) -> None:
         write_tokenizer(train_bpe(texts, settings.embedded.size), job.folder)
     else:
         _bring(settings, job.folder, job.config.mirror)
-    with named_for_the_user(job.folder, settings.folder or settings.name):
+    origin = settings.folder if settings.source == "file" else f"tokenizer {settings.name}"
+    with named_for_the_user(job.folder, origin):
         load_tokenizer(job.folder)
 
 

@@ -41,7 +41,7 @@ def run(job: Job) -> None:
             tokenizer,
             config.data.labels,
             settings.max_length,
-        )[1]
+        )
         for name in ("train", "validation")
     )
     before = frozen_hash(model)

@@ -35,8 +35,8 @@ def run(job: Job) -> None:
     make = {"url": _fetched, "file": _copied, "embedded": _pretrained, "random": _random}
     make[job.config.base.source](job)
     base = job.config.base
-    origin = {"file": f"base.file {base.file}", "url": f"the file of base.urls {base.urls}"}
-    with named_for_the_user(job.folder / WEIGHTS_FILE, origin.get(base.source, base.source)):
+    origin = f"base.file {base.file}" if base.source == "file" else f"{WEIGHTS_FILE} of {base.name}"
+    with named_for_the_user(job.folder / WEIGHTS_FILE, origin):
         load_base(job.folder)  # every tensor there, of its shape, and finite
     write_table(tensor_table(job.folder / WEIGHTS_FILE), job.folder / "tensors.csv")
 
@@ -80,7 +80,7 @@ def _pretrained(job: Job) -> None:
     base = job.config.base
     tokenizer = load_tokenizer(job.layout.tokenizer)
     model = _initial_model(base)
-    if tokenizer.n_vocab != base.shape.vocabulary or base.size != "custom":
+    if tokenizer.n_vocab != base.shape.vocabulary:
         raise LoralabError(
             f"base.shape.vocabulary is {model.shape.vocabulary}, the tokenizer "
             f"{job.config.tokenizer.name} has {tokenizer.n_vocab} tokens; make them agree"

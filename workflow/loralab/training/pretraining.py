@@ -53,13 +53,10 @@ def pretrain(model: GPT2, tokens: np.ndarray, settings: Pretraining, seed: int) 
         rows[-1] |= {"learning_rate": rate, "loss": loss, "held_out_loss": None}
         if (step + 1) % every == 0 or step + 1 == len(batches):
             rows[-1]["held_out_loss"] = _held_out_loss(model, test, settings.batch_size)
-            log.info("step %d/%d held-out loss %.3f", step + 1, len(batches), *_last(rows))
+            held_out_loss = rows[-1]["held_out_loss"]
+            log.info("step %d/%d held-out loss %.3f", step + 1, len(batches), held_out_loss)
     model.head.weight = torch.nn.Parameter(model.wte.weight.detach().clone())
     return rows
-
-
-def _last(rows: list[dict]) -> tuple[float]:
-    return (rows[-1]["held_out_loss"],)
 
 
 def _sequences(tokens: np.ndarray, context: int) -> Tensor:
