@@ -5,7 +5,7 @@ import torch
 from loralab.errors import LoralabError
 from loralab.model.checkpoints import frozen_hash, load_base, save_base
 from loralab.model.classifier import add_head
-from loralab.model.gpt2 import GPT2, SIZES, replace_head
+from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, replace_head
 from loralab.model.lora import (
     LoRALinear,
     count_parameters,
@@ -52,6 +52,18 @@ def test_forward_equals_the_dense_form_in_float64():
     weight = layer.base.weight + 3 / 5 * layer.lora_B @ layer.lora_A
     dense = functional.linear(x, weight, layer.base.bias)
     torch.testing.assert_close(layer(x), dense, atol=1e-12, rtol=0)
+
+
+def test_a_begins_kaiming_uniform_and_the_head_as_a_linear_layer_does():
+    def drawn():
+        return torch.Generator().manual_seed(8)
+
+    layer = LoRALinear(nn.Linear(300, 20), rank=5, alpha=1, generator=drawn())
+    expected = nn.init.kaiming_uniform_(torch.empty(5, 300), a=5**0.5, generator=drawn())
+    torch.testing.assert_close(layer.lora_A.detach(), expected, atol=1e-7, rtol=0)
+    model = GPT2(GPT2Shape(8, 8, 300, 1, 1))
+    replace_head(model, 5, bias=False, generator=drawn())
+    torch.testing.assert_close(model.head.weight.detach(), expected, atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("rank", [1, 8, 16])

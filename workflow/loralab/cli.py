@@ -77,13 +77,13 @@ def _texts(options: argparse.Namespace) -> list[str]:
 
 
 def _lines(raw: bytes) -> list[str]:
+    """The lines of UTF-8 text, however they end; none of no text at all."""
     try:
-        return [
-            line.removesuffix("\r") for line in raw.decode("utf-8").removesuffix("\n").split("\n")
-        ]
+        lines = raw.decode("utf-8").removesuffix("\n").split("\n") if raw else []
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise LoralabError(f"standard input line {line} is not UTF-8; convert it") from None
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _layout_of(run: Path) -> Layout:
