@@ -1,6 +1,7 @@
 """Fingerprints follow the code and nothing else; outputs appear whole or not at all."""
 
 import hashlib
+import os
 import shutil
 
 import pytest
@@ -213,3 +214,17 @@ def test_inputs_that_changed_since_a_manifest_was_written_are_named(tmp_path):
     assert "other is not the file" in str(caught.value)
     assert "gone is missing" in str(caught.value)
     assert "same" not in str(caught.value)
+
+
+def test_the_manifest_appears_after_everything_that_it_vouches_for(tmp_path, monkeypatch):
+    appeared, replace = [], os.replace
+
+    def note(source, target):
+        appeared.append(os.path.basename(target))
+        replace(source, target)
+
+    monkeypatch.setattr("loralab.provenance.os.replace", note)
+    with whole_or_nothing(tmp_path / "out") as folder:
+        for name in ("a.csv", "manifest.json", "z.csv"):
+            (folder / name).write_text("{}")
+    assert appeared == ["a.csv", "z.csv", "manifest.json"]
