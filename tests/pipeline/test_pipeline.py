@@ -276,6 +276,21 @@ def test_a_misspelt_key_names_the_nearest_valid_one(finished):
     assert "did you mean training.learning_rate?" in failed.stdout + failed.stderr
 
 
+def test_errors_are_the_wrong_predictions_the_most_confident_first(finished):
+    run = finished / "results" / "embedded"
+    predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
+    test = predictions[predictions["split"] == "test"]
+    wrong = test[test["label"] != test["predicted"]]
+    wrong = wrong.assign(confidence=wrong[["p_ham", "p_spam"]].max(axis=1))
+    wrong = wrong.sort_values(["confidence", "id"], ascending=[False, True])
+    errors = pd.read_csv(run / "evaluate" / "errors.csv")
+    assert len(errors) > 3 and list(errors["id"]) == list(wrong["id"].head(20))
+    texts = pd.read_csv(run / "split" / "test.csv").set_index("id")["text"]
+    assert list(errors["text"]) == [texts[number] for number in errors["id"]]
+    measured = json.loads((run / "evaluate" / "metrics.json").read_text())["splits"]["test"]
+    assert measured["accuracy"] == pytest.approx(1 - len(wrong) / len(test))
+
+
 def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
     run = finished / "results" / "embedded"
     predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
