@@ -1,5 +1,7 @@
 """The gradient check passes a sound model and names what is wrong with a sabotaged one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from loralab.model.gradient_check import (
@@ -139,3 +141,11 @@ def test_an_expected_tensor_that_is_not_there_is_named(model, expected, loss):
     model.set_submodule(SITE, site.base)
     found = gradient_problems(model, gradients(model, loss(model)), expected)
     assert found == [f"{SITE}.lora_{p} should be trainable and is not there" for p in "AB"]
+
+
+def test_a_frozen_tensor_with_a_gradient_is_named(model, expected, loss):
+    rows = gradients(model, loss(model))
+    name = f"{SITE}.base.weight"
+    tampered = [replace(r, gradient=True, norm=1.0) if r.parameter == name else r for r in rows]
+    problems = gradient_problems(model, tampered, expected)
+    assert problems == [f"{name} is frozen and has a gradient"]

@@ -54,6 +54,12 @@ def test_forward_equals_the_dense_form_in_float64():
     torch.testing.assert_close(layer(x), dense, atol=1e-12, rtol=0)
 
 
+def test_an_adapter_freezes_the_layer_that_it_wraps():
+    layer = LoRALinear(nn.Linear(4, 6), rank=2, alpha=1)
+    trainable = {name for name, parameter in layer.named_parameters() if parameter.requires_grad}
+    assert trainable == {"lora_A", "lora_B"}
+
+
 def test_a_begins_kaiming_uniform_and_the_head_as_a_linear_layer_does():
     def drawn():
         return torch.Generator().manual_seed(8)

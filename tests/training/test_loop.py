@@ -150,3 +150,13 @@ def test_dropout_acts_whatever_mode_the_model_comes_in(new_classifier, task, set
     for model in (training, evaluating):
         train_classifier(model, task, None, settings(epochs=1), seed=1)
     assert _same(training, evaluating)
+
+
+def test_the_optimiser_steps_at_the_rates_of_the_schedule(new_classifier, task, settings):
+    steady, falling = new_classifier(), new_classifier()
+    train_classifier(steady, task, None, settings(schedule="constant"), seed=1)
+    run = train_classifier(falling, task, None, settings(schedule="linear"), seed=1)
+    assert not _same(steady, falling)
+    # A step of AdamW moves a number by little more than its rate, and B begins at zero.
+    reach = sum(row["learning_rate"] for row in run.history)
+    assert all(layer.lora_B.abs().max() < 1.01 * reach for _, layer in adapter_layers(falling))
