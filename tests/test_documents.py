@@ -1,9 +1,11 @@
 """What the documents point at is there."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "results/README.md", "docs/example/report.md"]
@@ -20,3 +22,24 @@ def test_the_example_is_small_enough_to_carry():
     files = [path for path in (ROOT / "docs" / "example").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 1_000_000
     assert len([path for path in files if path.suffix == ".png"]) == 11
+
+
+def test_the_example_was_made_with_the_settings_of_config_yaml():
+    report = (ROOT / "docs" / "example" / "report.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| `((?:lora|training)\.\w+)` \| (.*) \|$", report, re.MULTILINE))
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    expected = {
+        f"{section}.{key}": "none" if value is None else str(value)
+        for section in ("lora", "training")
+        for key, value in config[section].items()
+        if key not in ("device", "log_every")
+    }
+    assert {key: unescape(value) for key, value in shown.items()} == expected
+
+
+def test_the_example_has_the_headings_of_the_reports_template():
+    def headings(path):
+        return re.findall(r"^#{2,3} .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+    template = ROOT / "workflow" / "loralab" / "reporting" / "report.md.j2"
+    assert headings(ROOT / "docs" / "example" / "report.md") == headings(template)

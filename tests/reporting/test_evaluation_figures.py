@@ -102,6 +102,14 @@ def test_with_several_classes_there_is_a_curve_per_class_and_their_mean(tmp_path
     assert "each class against the others (mean 1.0000)" in said
 
 
+def test_a_class_that_is_absent_leaves_no_mean_over_the_classes(tmp_path: Path) -> None:
+    probabilities = {"a": [0.8, 0.1, 0.2], "b": [0.1, 0.6, 0.3], "c": [0.1, 0.3, 0.5]}
+    curves = read_scores(tmp_path, predictions_table(probabilities, ["a", "b", "b"]), None)
+    for draw in (ranking_figures.draw_roc_curves, ranking_figures.draw_precision_recall_curves):
+        said = texts(draw(curves))
+        assert "each class against the others" in said and "mean" not in said
+
+
 DEGENERATE = {
     "one class": spam_predictions([0.2, 0.7, 0.1, 0.3, 0.4], ["ham"] * 5),
     "one prediction": spam_predictions([0.9, 0.8, 0.7], ["ham", "spam", "ham"]),

@@ -85,7 +85,7 @@ def roc_curves(
 
 @styled
 def draw_roc_curves(scores: Scores) -> Figure:
-    scores = _rankable(scores)
+    wanted, scores = len(scores), _rankable(scores)
     if not scores:
         return sentence_figure("The test split holds one class only: no ROC curve.")
     areas = {name: roc_auc_score(*pair) for name, pair in scores.items()}
@@ -98,7 +98,7 @@ def draw_roc_curves(scores: Scores) -> Figure:
         whole.plot(false_alarms, found, **look)
         corner.plot(np.maximum(false_alarms, least), found, **look)
     _finish_roc(whole, corner, least)
-    legend_below(figure, _legend_title("area under the curve", areas))
+    legend_below(figure, _legend_title("area under the curve", areas, wanted))
     return figure
 
 
@@ -131,7 +131,7 @@ def precision_recall_curves(
 
 @styled
 def draw_precision_recall_curves(scores: Scores) -> Figure:
-    scores = _rankable(scores)
+    wanted, scores = len(scores), _rankable(scores)
     if not scores:
         return sentence_figure("The test split holds one class only: no precision-recall curve.")
     areas = {name: average_precision_score(*pair) for name, pair in scores.items()}
@@ -146,7 +146,7 @@ def draw_precision_recall_curves(scores: Scores) -> Figure:
     _finish_precision_recall(whole, 0.0, "Precision and recall, test split")
     # The corner starts a step below the point where the lowest curve has both in balance.
     _finish_precision_recall(corner, max(0, np.floor(10 * lowest) / 10 - 0.1), "Upper right corner")
-    legend_below(figure, _legend_title("average precision", areas))
+    legend_below(figure, _legend_title("average precision", areas, wanted))
     return figure
 
 
@@ -171,8 +171,11 @@ def _curve_styles(areas: Mapping[str, float]) -> dict[str, dict]:
     }
 
 
-def _legend_title(quantity: str, areas: Mapping[str, float]) -> str:
+def _legend_title(quantity: str, areas: Mapping[str, float], wanted: int) -> str:
+    """With a curve per class their mean, as metrics.json has it: only where no class lacks one."""
     if THIS_RUN in areas:
         return quantity
+    if len(areas) < wanted:
+        return f"{quantity}, each class against the others"
     mean = np.mean(list(areas.values()))
     return f"{quantity}, each class against the others (mean {mean:.4f})"

@@ -51,5 +51,9 @@ def encode_labelled(
 ) -> LabelledTexts:
     """The texts of a table of messages, encoded, with the index of each label in `labels`."""
     texts = EncodedTexts.from_lists([encode(tokenizer, t, max_length) for t in table["text"]])
-    index = np.array([labels.index(label) for label in table["label"]], dtype=np.int64)
-    return LabelledTexts(texts, index)
+    return LabelledTexts(texts, label_indices(table, labels))
+
+
+def label_indices(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    """The place in `labels` of each message's label, (n,)."""
+    return np.array([labels.index(label) for label in table["label"]], dtype=np.int64)

@@ -19,7 +19,7 @@ from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
-from loralab.stages.encoding import PRECISIONS, encode_labelled
+from loralab.stages.encoding import PRECISIONS, encode_labelled, label_indices
 from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.loop import pad_length, train_classifier
@@ -40,13 +40,13 @@ def run(job: Job) -> None:
     for name, table in tables.items():
         found[name] = classifier.probabilities(list(table["text"]))
         predictions.append(_prediction_table("split", name, table, found[name], labels))
-        measured[name] = evaluate(found[name], _indices(table, labels), labels)
+        measured[name] = evaluate(found[name], label_indices(table, labels), labels)
     everything = pd.concat(predictions)
     write_table(everything, job.folder / "predictions.csv")
     _write_errors(job, everything, tables)
     baselines = _baselines(job, tables, labels, device)
     _write_baselines(job, tables["test"], labels, baselines)
-    truth = _indices(tables["test"], labels)
+    truth = label_indices(tables["test"], labels)
     summary = {
         "labels": labels,
         "positive": positive_label(labels),
@@ -63,10 +63,6 @@ def _count_cut(classifier: Classifier, table: pd.DataFrame) -> int:
     """Messages of which the model sees the beginning alone."""
     max_length = classifier.config.training.max_length
     return count_cut(classifier.tokenizer, table["text"], max_length)
-
-
-def _indices(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
-    return np.array([labels.index(label) for label in table["label"]], dtype=np.int64)
 
 
 def _prediction_table(
@@ -95,7 +91,7 @@ def _baselines(
 ) -> dict[str, np.ndarray]:
     """Each baseline's probabilities of the test messages, (n, labels)."""
     train, test = tables["train"], tables["test"]
-    train_labels = _indices(train, labels)
+    train_labels = label_indices(train, labels)
     texts = list(train["text"]), list(test["text"])
     make = {
         "majority": lambda: majority(train_labels, len(labels), len(test)),
