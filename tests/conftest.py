@@ -1,9 +1,19 @@
 """What all tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+from loralab.config import Lora, build
+from loralab.config_file import load_mapping, merge
+
+# The same examples every time, however slow the machine.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fixed")
+
+CONFIG = Path(__file__).parents[1] / "config.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +23,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def lora() -> Callable[..., Lora]:
+    """The section `lora` of config.yaml, with changes."""
+    defaults = load_mapping([str(CONFIG)])["lora"]
+
+    def settings(**changes) -> Lora:
+        return build(merge(defaults, changes), Lora)
+
+    return settings

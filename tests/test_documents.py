@@ -26,15 +26,23 @@ def test_the_example_is_small_enough_to_carry():
 
 def test_the_example_was_made_with_the_settings_of_config_yaml():
     report = (ROOT / "docs" / "example" / "report.md").read_text(encoding="utf-8")
-    shown = dict(re.findall(r"^\| `((?:lora|training)\.\w+)` \| (.*) \|$", report, re.MULTILINE))
+    shown = dict(re.findall(r"^\| `((?:lora|training)\.[\w.]+)` \| (.*) \|$", report, re.MULTILINE))
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     expected = {
-        f"{section}.{key}": "none" if value is None else str(value)
+        name: "none" if value in (None, [], {}) else str(value)
         for section in ("lora", "training")
-        for key, value in config[section].items()
-        if key not in ("device", "log_every")
+        for name, value in _leaves(section, config[section])
+        if name not in ("training.device", "training.log_every")
     }
     assert {key: unescape(value) for key, value in shown.items()} == expected
+
+
+def _leaves(name, value):
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _leaves(f"{name}.{key}", part)
+    else:
+        yield name, value
 
 
 def test_the_example_has_the_headings_of_the_reports_template():

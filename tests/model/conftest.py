@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from loralab.config import Lora
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, GPT2Shape
 
+LENGTHS = torch.tensor([9, 1, 5, 7])
 SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=2, heads=2)
 
 
@@ -22,7 +22,7 @@ def _base(shape: GPT2Shape = SHAPE, dropout: float = 0.0) -> GPT2:
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_base() -> Callable[..., GPT2]:
     return _base
 
@@ -32,25 +32,21 @@ def base() -> GPT2:
     return _base()
 
 
-@pytest.fixture
-def new_classifier() -> Callable[..., GPT2]:
-    """An adapted model with a two-label head; `trained` gives every B random values."""
+@pytest.fixture(scope="session")
+def new_classifier(lora) -> Callable[..., GPT2]:
+    """An adapted model with a two-label head; `trained` gives what begins plain random values."""
 
-    def build(
-        rank: int = 4,
-        targets: str | list[str] = "all-linear",
-        injections: int = 1,
-        bias: bool = True,
-        trained: bool = True,
-    ) -> GPT2:
+    def build(rank: int = 4, bias: bool = True, trained: bool = True, **settings) -> GPT2:
         model = _base()
-        add_adapters(model, Lora(rank, 2.0 * rank, 0.0, targets, injections), seed=3)
+        add_adapters(model, lora(rank=rank, **{"alpha": 2.0 * rank} | settings), seed=3)
         add_head(model, labels=2, bias=bias, seed=3)
         drawn = torch.Generator().manual_seed(2)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if trained and name.endswith("lora_B"):
                     parameter.normal_(0.0, 0.2, generator=drawn)
+                if trained and name.endswith("lora_magnitude"):
+                    parameter.mul_(torch.empty_like(parameter).uniform_(0.5, 2, generator=drawn))
         return model.eval()
 
     return build
@@ -58,10 +54,11 @@ def new_classifier() -> Callable[..., GPT2]:
 
 @pytest.fixture
 def ids() -> torch.Tensor:
-    """Four rows of nine token ids; none is the last id, which pads."""
-    return torch.randint(63, (4, 9), generator=torch.Generator().manual_seed(4))
+    """Four messages of one to nine tokens; the last id pads."""
+    ids = torch.randint(63, (4, 9), generator=torch.Generator().manual_seed(4))
+    return ids.masked_fill(torch.arange(9) >= LENGTHS[:, None], 63)
 
 
 @pytest.fixture
 def lengths() -> torch.Tensor:
-    return torch.tensor([9, 1, 5, 7])
+    return LENGTHS

@@ -1,32 +1,63 @@
-"""Adapters on disk: read back to the same logits, refused when damaged, read by PEFT."""
+"""Adapters on disk as loralab writes them: read back to the bit, refused when damaged."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from loralab.errors import LoralabError
 from loralab.model.adapters import load_adapter, save_adapter
-from loralab.model.checkpoints import save_base
+from loralab.model.checkpoints import load_base, save_base
+from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2Shape
-from loralab.model.lora import adapter_layers
-from peft import PeftModel
+from loralab.model.lora import TRAINED, adapter_layers, present_plan
 from safetensors import safe_open
 
 LABELS = ["ham", "spam"]
 TRUNK = "base_model.model.transformer."
+VARIANTS = list(TRAINED)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
 
 
 def _change(folder: Path, change) -> None:
     """Rewrite the adapter file with `change` applied to its tensors, metadata kept."""
     path = folder / "adapter_model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    metadata = _metadata(path)
+    tensors = {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}
     change(tensors)
     safetensors.torch.save_file(tensors, path, metadata=metadata)
+
+
+def _change_description(folder: Path, change) -> None:
+    path = folder / "adapter_model.safetensors"
+    description = json.loads(_metadata(path)["loralab"])
+    change(description)
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(description)})
+
+
+def _change_config(folder: Path, **changes) -> None:
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _refusal(model, folder: Path) -> str:
+    """What loading says; the model must be left alone."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(LoralabError) as error:
+        load_adapter(model, folder)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    return str(error.value)
 
 
 @pytest.fixture
@@ -35,130 +66,60 @@ def folder(new_classifier, tmp_path: Path) -> Path:
     return tmp_path
 
 
+# --- there and back ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"], ["k_proj", "c_proj"]])
-def test_a_round_trip_gives_the_same_logits(
-    new_base, new_classifier, ids, lengths, tmp_path, bias, targets
+def test_a_round_trip_gives_the_same_logits_to_the_bit(
+    new_base, new_classifier, ids, lengths, tmp_path, bias, targets, variant
 ):
-    model, loaded = new_classifier(targets=targets, bias=bias), new_base()
+    model, loaded = new_classifier(targets=targets, bias=bias, variant=variant), new_base()
     save_adapter(model, LABELS, "tiny", tmp_path)
     assert load_adapter(loaded, tmp_path) == LABELS
     with torch.no_grad():
         assert torch.equal(loaded.classify(ids, lengths), model.classify(ids, lengths))
     assert loaded.state_dict().keys() == model.state_dict().keys()
+    assert present_plan(loaded) == present_plan(model)
+
+
+@given(
+    st.sampled_from(VARIANTS),
+    st.dictionaries(
+        st.sampled_from(["q_proj", "k_proj", "v_proj", "attn.c_proj", r"h\.1\..*", "c_fc"]),
+        st.integers(1, 16),
+    ),
+    st.dictionaries(st.sampled_from(["k_proj", "v_proj", r"h\.0\..*"]), st.floats(0.5, 64)),
+)
+def test_any_ranks_and_alphas_come_back(
+    new_base, new_classifier, tmp_path_factory, variant, ranks, alphas
+):
+    model = new_classifier(variant=variant, rank_pattern=ranks, alpha_pattern=alphas)
+    folder = tmp_path_factory.mktemp("adapter")
+    save_adapter(model, LABELS, "tiny", folder)
+    loaded = new_base()
+    load_adapter(loaded, folder)
+    assert present_plan(loaded) == present_plan(model)
+    saved = loaded.state_dict()
+    for name, tensor in model.state_dict().items():
+        # Where projections of one attention are scaled unlike, B is stored at one scaling.
+        torch.testing.assert_close(saved[name], tensor, atol=0, rtol=1e-6)
 
 
 def test_nested_adapters_are_saved_as_one_of_the_summed_rank(
     new_base, new_classifier, ids, lengths, tmp_path
 ):
-    model, loaded = new_classifier(rank=8, injections=2), new_base()
-    save_adapter(model, LABELS, "tiny", tmp_path)
-    load_adapter(loaded, tmp_path)
-    assert {len(layer.lora_A) for _, layer in adapter_layers(loaded)} == {16}
-    assert {layer.scaling for _, layer in adapter_layers(loaded)} == {2.0}
-    with torch.no_grad():
-        found, expected = loaded.classify(ids, lengths), model.classify(ids, lengths)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_every_missing_unexpected_misshapen_and_nan_tensor_is_named(new_base, folder):
-    def tamper(tensors):
-        del tensors[TRUNK + "h.0.mlp.c_fc.lora_A.weight"]
-        tensors[TRUNK + "h.7.mlp.c_fc.lora_A.weight"] = torch.ones(4, 16)
-        tensors[TRUNK + "h.1.attn.c_attn.lora_B.weight"] = torch.ones(48, 11)
-        tensors[TRUNK + "h.1.mlp.c_proj.lora_B.weight"][0, 0] = float("nan")
-        tensors["base_model.model.score.weight"][1, 1] = float("inf")
-
-    _change(folder, tamper)
-    with pytest.raises(LoralabError) as error:
-        load_adapter(new_base(), folder)
-    for line in (
-        "h.0.mlp.c_fc.lora_A.weight is missing",
-        "h.7.mlp.c_fc.lora_A.weight is unexpected",
-        "h.1.attn.c_attn.lora_B.weight has the shape [48, 11], expected [48, 12]",
-        "h.1.mlp.c_proj.lora_B.weight holds NaN or infinity",
-        "score.weight holds NaN or infinity",
-    ):
-        assert line in str(error.value)
-    assert str(error.value).count("\n") == 5
-
-
-def test_an_adapter_for_another_width_is_refused_and_the_base_left_alone(new_base, folder):
-    model = new_base(GPT2Shape(64, 32, 32, 2, 2))
-    with pytest.raises(LoralabError, match="h.0.attn.q_proj is 16 to 16, in the base model 32 to"):
-        load_adapter(model, folder)
-    assert not list(adapter_layers(model))
-
-
-def test_an_adapter_for_more_layers_is_refused(new_base, folder):
-    with pytest.raises(LoralabError, match=r"h\.1\.mlp\.c_fc is adapted and is no linear layer"):
-        load_adapter(new_base(GPT2Shape(64, 32, 16, 1, 2)), folder)
-
-
-def test_a_truncated_adapter_is_one_error(new_base, folder):
-    path = folder / "adapter_model.safetensors"
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(LoralabError, match="no sound safetensors file"):
-        load_adapter(new_base(), folder)
-
-
-def test_an_adapter_without_our_metadata_is_refused(new_base, folder):
-    path = folder / "adapter_model.safetensors"
-    safetensors.torch.save_file(safetensors.torch.load_file(path), path)
-    with pytest.raises(LoralabError, match="has no loralab metadata"):
-        load_adapter(new_base(), folder)
-
-
-def test_the_configuration_tells_rank_and_alpha_of_each_fused_layer(folder):
-    config = json.loads((folder / "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"]) == (4, 8)
-    assert config["rank_pattern"] == {"h.0.attn.c_attn": 12, "h.1.attn.c_attn": 12}
-    assert config["alpha_pattern"] == {"h.0.attn.c_attn": 24, "h.1.attn.c_attn": 24}
-
-
-@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
-@pytest.mark.parametrize(
-    ("targets", "injections"),
-    [("all-linear", 1), ("all-linear", 2), (["q_proj", "v_proj"], 1), (["k_proj", "c_fc"], 1)],
-)
-def test_stock_peft_gives_the_same_logits(
-    base, new_classifier, ids, lengths, tmp_path, targets, injections
-):
-    model = new_classifier(targets=targets, injections=injections, bias=False)
-    save_base(base, tmp_path)
-    save_adapter(model, LABELS, "tiny", tmp_path / "adapter")
-    stock = transformers.GPT2ForSequenceClassification.from_pretrained(
-        tmp_path, num_labels=2, pad_token_id=63
-    )
-    adapted = PeftModel.from_pretrained(stock, tmp_path / "adapter").eval()
-    padded = ids.masked_fill(torch.arange(ids.shape[1]) >= lengths[:, None], 63)
-    with torch.no_grad():
-        expected = adapted(input_ids=padded).logits
-        found = model.classify(ids, lengths)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    ["[]", "{}", '{"plan": 3, "labels": ["a", "b"]}', '{"plan": [{"x": 1}], "labels": ["a", "b"]}'],
-)
-def test_damaged_metadata_is_one_clear_error(new_base, folder, metadata):
-    path = folder / "adapter_model.safetensors"
-    tensors = safetensors.torch.load_file(path)
-    safetensors.torch.save_file(tensors, path, metadata={"loralab": metadata})
-    with pytest.raises(LoralabError, match="damaged loralab metadata"):
-        load_adapter(new_base(), folder)
-
-
-def test_a_planned_rank_of_zero_is_refused(new_base, folder):
-    path = folder / "adapter_model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        metadata = json.loads(file.metadata()["loralab"])
-    metadata["plan"][0]["rank"] = 0
-    tensors = safetensors.torch.load_file(path)
-    safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(metadata)})
-    with pytest.raises(LoralabError, match="damaged loralab metadata"):
-        load_adapter(new_base(), folder)
+    for variant, scaling in (("lora", 2.0), ("rslora", 16 / 8**0.5)):
+        model, loaded = new_classifier(rank=8, injections=2, variant=variant), new_base()
+        save_adapter(model, LABELS, "tiny", tmp_path)
+        load_adapter(loaded, tmp_path)
+        for _, layer in adapter_layers(loaded):
+            assert len(layer.lora_A) == 16
+            assert layer.scaling == pytest.approx(scaling)
+        with torch.no_grad():
+            found, expected = loaded.classify(ids, lengths), model.classify(ids, lengths)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_the_same_adapter_is_written_with_the_same_bytes_and_readable_to_all(
@@ -173,35 +134,252 @@ def test_the_same_adapter_is_written_with_the_same_bytes_and_readable_to_all(
     assert len(written) == 1
 
 
+def test_the_head_is_in_the_file(folder):
+    tensors = safetensors.torch.load_file(folder / "adapter_model.safetensors")
+    assert tensors["base_model.model.score.weight"].shape == (2, 16)
+    assert (
+        len(json.loads(_metadata(folder / "adapter_model.safetensors")["loralab"])["head_bias"])
+        == 2
+    )
+
+
+def test_the_configuration_tells_rank_and_alpha_of_each_fused_layer(folder):
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+    assert config["rank_pattern"] == {"h.0.attn.c_attn": 12, "h.1.attn.c_attn": 12}
+    assert config["alpha_pattern"] == {"h.0.attn.c_attn": 24, "h.1.attn.c_attn": 24}
+    assert (config["use_rslora"], config["use_dora"]) == (False, False)
+    assert config["modules_to_save"] == ["score", "ln_f"]
+
+
 def test_the_dropout_of_the_adapters_is_in_the_configuration(new_classifier, tmp_path):
-    save_adapter(new_classifier(), LABELS, "tiny", tmp_path)
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    assert config["lora_dropout"] == 0.0
+    for dropout in (0.0, 0.25):
+        save_adapter(new_classifier(dropout=dropout), LABELS, "tiny", tmp_path)
+        config = json.loads((tmp_path / "adapter_config.json").read_text())
+        assert config["lora_dropout"] == dropout
+
+
+# --- what cannot be saved -------------------------------------------------------------------------
+
+
+def test_a_head_whose_bias_cannot_be_carried_is_refused_before_anything_is_written(
+    new_classifier, tmp_path
+):
     model = new_classifier()
-    for _, layer in adapter_layers(model):
-        layer.dropout.p = 0.25
+    with torch.no_grad():
+        model.head.weight[1] = model.head.weight[0]
+        model.head.bias.copy_(torch.tensor([1.0, 2.0]))
+    with pytest.raises(LoralabError, match="cannot be carried .*; train with head.bias false"):
+        save_adapter(model, LABELS, "tiny", tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_model_without_adapters_is_refused(base, tmp_path):
+    with pytest.raises(LoralabError, match="no adapter to save"):
+        save_adapter(base, LABELS, "tiny", tmp_path)
+
+
+# --- another base model -----------------------------------------------------------------------
+
+
+def test_an_adapter_for_another_width_is_refused(new_base, folder):
+    found = _refusal(new_base(GPT2Shape(64, 32, 32, 2, 2)), folder)
+    assert "h.0.attn.q_proj is 16 to 16, in the base model 32 to 32" in found
+
+
+def test_an_adapter_for_more_layers_is_refused(new_base, folder):
+    found = _refusal(new_base(GPT2Shape(64, 32, 16, 1, 2)), folder)
+    assert "h.1.mlp.c_fc is adapted and is no linear layer" in found
+
+
+def test_an_adapter_of_other_weights_of_the_same_shape_is_refused(base, lora, tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        with torch.no_grad():
+            base.ln_f.bias[0] += 1
+        save_base(base, tmp_path / name)
+    model = load_base(tmp_path / "one")
+    add_adapters(model, lora(rank=2), seed=1)
+    add_head(model, labels=2, bias=True, seed=1)
     save_adapter(model, LABELS, "tiny", tmp_path)
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    assert config["lora_dropout"] == 0.25
+    load_adapter(load_base(tmp_path / "one", dtype=torch.bfloat16), tmp_path)
+    found = _refusal(load_base(tmp_path / "other"), tmp_path)
+    assert "was trained on another base model of the same shape" in found
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.float64, torch.bool])
-def test_an_adapter_of_another_type_is_refused_by_its_tensor(new_base, folder, dtype):
-    name = TRUNK + "h.0.mlp.c_fc.lora_A.weight"
-    _change(folder, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
-    with pytest.raises(LoralabError, match=f"c_fc.lora_A.weight holds {dtype}, expected"):
-        load_adapter(new_base(), folder)
+def test_a_model_that_has_adapters_is_refused(new_classifier, folder):
+    with pytest.raises(LoralabError, match="already have adapters"):
+        load_adapter(new_classifier(), folder)
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def test_every_missing_unexpected_misshapen_and_nan_tensor_is_named(new_base, folder):
+    def tamper(tensors):
+        del tensors[TRUNK + "h.0.mlp.c_fc.lora_A.weight"]
+        tensors[TRUNK + "h.7.mlp.c_fc.lora_A.weight"] = torch.ones(4, 16)
+        tensors[TRUNK + "h.1.attn.c_attn.lora_B.weight"] = torch.ones(48, 11)
+        tensors[TRUNK + "h.1.mlp.c_proj.lora_B.weight"][0, 0] = float("nan")
+        tensors["base_model.model.score.weight"][1, 1] = float("inf")
+
+    _change(folder, tamper)
+    found = _refusal(new_base(), folder)
+    for line in (
+        "h.0.mlp.c_fc.lora_A.weight is missing",
+        "h.7.mlp.c_fc.lora_A.weight is unexpected",
+        "h.1.attn.c_attn.lora_B.weight has the shape [48, 11], expected [48, 12]",
+        "h.1.mlp.c_proj.lora_B.weight holds NaN or infinity",
+        "score.weight holds NaN or infinity",
+    ):
+        assert line in found
+    assert found.count("\n") == 5
 
 
 @pytest.mark.parametrize(
-    "change", [{"alpha": "8"}, {"alpha": float("nan")}, {"rank": 2.5}, {"rank": 0}, {"module": 3}]
+    "name",
+    ["h.0.mlp.c_fc.lora_A.weight", "h.1.attn.c_attn.lora_B.weight", "ln_f.bias", "ln_f.weight"],
 )
-def test_damaged_metadata_is_refused(new_base, folder, change):
+def test_a_tensor_changed_in_its_last_bit_is_found_out(new_base, folder, name):
+    def tamper(tensors):
+        raw = tensors[TRUNK + name].view(torch.int32)
+        raw.view(-1)[0] ^= 1
+
+    _change(folder, tamper)
+    assert "was changed after it was written; train again" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float64, torch.bool, torch.bfloat16])
+def test_an_adapter_of_another_type_is_refused_by_its_tensor(new_base, folder, dtype):
+    name = TRUNK + "h.0.mlp.c_fc.lora_A.weight"
+    _change(folder, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
+    assert f"c_fc.lora_A.weight holds {dtype}, expected" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_adapter_is_one_error(new_base, folder, kept):
     path = folder / "adapter_model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        description = json.loads(file.metadata()["loralab"])
-    description["plan"][0] |= change
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    assert "no sound safetensors file" in _refusal(new_base(), folder)
+
+
+def test_a_pickle_under_the_name_of_an_adapter_is_never_unpickled(new_base, folder):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("it was unpickled",))
+
+    for content in (pickle.dumps(Bomb()), b""):
+        (folder / "adapter_model.safetensors").write_bytes(content)
+        assert "no sound safetensors file" in _refusal(new_base(), folder)
+    torch.save({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
+    assert "no sound safetensors file" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_a_missing_file_is_named(new_base, folder, name):
+    (folder / name).unlink()
+    assert str(folder / name) in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["[]", "{}", "{", "3", '{"plan": 3, "labels": ["a", "b"]}', '{"plan": [{"x": 1}]}'],
+)
+def test_damaged_metadata_is_one_clear_error(new_base, folder, metadata):
+    path = folder / "adapter_model.safetensors"
     tensors = safetensors.torch.load_file(path)
-    safetensors.torch.save_file(tensors, path, metadata={"loralab": json.dumps(description)})
-    with pytest.raises(LoralabError, match="damaged loralab metadata"):
-        load_adapter(new_base(), folder)
+    safetensors.torch.save_file(tensors, path, metadata={"loralab": metadata})
+    assert "damaged loralab metadata" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alpha": "8"},
+        {"alpha": float("nan")},
+        {"rank": 2.5},
+        {"rank": 0},
+        {"module": 3},
+        {"variant": "adalora"},
+        {"in_features": True},
+    ],
+)
+def test_a_damaged_plan_is_refused(new_base, folder, change):
+    _change_description(folder, lambda description: description["plan"][0].update(change))
+    assert "damaged loralab metadata" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head_bias": [1.0]},
+        {"head_bias": ["1", 2]},
+        {"head_bias": 3},
+        {"labels": ["ham"]},
+        {"labels": 5},
+        {"plan": []},
+    ],
+)
+def test_a_damaged_description_is_refused(new_base, folder, change):
+    _change_description(folder, lambda description: description.update(change))
+    assert "damaged loralab metadata" in _refusal(new_base(), folder)
+
+
+# --- the configuration beside it --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["r", "lora_alpha", "peft_type"])
+def test_a_missing_key_of_the_configuration_is_named(new_base, folder, key):
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    del config[key]
+    path.write_text(json.dumps(config))
+    assert _refusal(new_base(), folder) == f"{path}: {key} is missing"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"peft_type": "ADALORA"}, "peft_type 'ADALORA'; expected 'LORA'"),
+        ({"bias": "all"}, "asks for what loralab cannot express: bias 'all'"),
+        ({"lora_bias": True}, "lora_bias True"),
+        ({"use_qalora": True}, "use_qalora True"),
+        ({"layer_replication": [[0, 1]]}, "layer_replication [[0, 1]]"),
+        ({"trainable_token_indices": [3]}, "trainable_token_indices [3]"),
+        ({"alora_invocation_tokens": [3]}, "alora_invocation_tokens [3]"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights 'pissa', which changes the base's"),
+        ({"init_lora_weights": 3}, "init_lora_weights 3"),
+        ({"use_something_new": {"a": 1}}, "use_something_new {'a': 1}"),
+        ({"r": 0}, "r is 0; expected a whole number above 0"),
+        ({"r": True}, "r is True; expected a whole number above 0"),
+        ({"lora_alpha": "16"}, "lora_alpha is '16'; expected a number"),
+        ({"rank_pattern": {"c_fc": 0}}, "rank_pattern 'c_fc' is 0; expected a whole number"),
+        ({"rank_pattern": [1]}, "rank_pattern is [1]; expected a mapping"),
+        ({"alpha_pattern": {"(": 1}}, "alpha_pattern '(' is no regular expression"),
+        ({"r": 8}, "h.0.attn.c_proj has rank 8 there, its tensors have 4"),
+        ({"lora_alpha": 9}, "h.0.attn.c_proj is scaled by 2.25 there, by 2 here"),
+        ({"use_rslora": True}, "h.0.attn.c_attn is scaled by 6.9282 there, by 2 here"),
+        ({"use_dora": True}, "use_dora is True there, the adapter is of the variant lora"),
+    ],
+)
+def test_a_configuration_that_says_something_else_is_refused_in_words(
+    new_base, folder, changes, words
+):
+    _change_config(folder, **changes)
+    assert words in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null"])
+def test_a_configuration_that_is_no_mapping_is_refused(new_base, folder, content):
+    (folder / "adapter_config.json").write_text(content)
+    assert "adapter_config.json" in _refusal(new_base(), folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"init_lora_weights": "gaussian"}, {"use_something_new": None}, {"revision": "main"}],
+)
+def test_settings_without_effect_are_accepted(new_base, folder, changes):
+    _change_config(folder, **changes)
+    assert load_adapter(new_base(), folder) == LABELS

@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 import transformers
 from loralab.errors import LoralabError
-from loralab.model.checkpoints import load_base, read_base_shape, read_safetensors, save_base
+from loralab.model.checkpoints import load_base, read_base_shape, save_base
 from loralab.model.gpt2 import GPT2, SIZES, initialise
+from loralab.model.tensor_files import read_safetensors
 
 
 @pytest.fixture

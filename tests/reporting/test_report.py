@@ -9,11 +9,12 @@ from loralab.reporting.answers import (
     _test_answer,
     _training_answer,
     adapted_layers,
+    adapter_sentence,
 )
 from loralab.reporting.numbers import interval, number, p_value, percent
 from loralab.reporting.report import _headline, _notes, _printed_blocks, cell, code_cell, figure
 
-LORA = {"rank": 8, "alpha": 16, "injections": 1}
+LORA = {"variant": "lora", "rank": 8, "alpha": 16, "injections": 1}
 
 
 def epoch(n, running, validation, accuracy=0.9):
@@ -51,11 +52,25 @@ def test_stand_ins_are_named_at_the_top():
 
 def test_adapters_injected_twice_are_reported_as_what_they_amount_to():
     twice = LORA | {"injections": 2}
-    parameters = {"adapted_modules": 144}
+    parameters = {"adapted_modules": 144, "ranks": [8], "alphas": [16]}
     assert "rank 16 with alpha 32" in _notes(settings(lora=twice))[0]
+    rslora = twice | {"variant": "rslora"}
+    assert "rank 16 with alpha 22.6274" in _notes(settings(lora=rslora))[0]
     assert adapted_layers(parameters, twice) == 72
     assert "72 linear layers" in _structure_answer(parameters, twice)
     assert "nested 2 times" in _structure_answer(parameters, twice)
+
+
+def test_the_adapters_are_named_with_the_ranks_that_there_are():
+    parameters = {"adapted_modules": 72, "ranks": [8], "alphas": [16]}
+    assert adapter_sentence(parameters, LORA) == "LoRA of rank 8, alpha 16 on 72 linear layers"
+    parameters |= {"ranks": [2, 4, 8], "alphas": [0.5, 16]}
+    dora = LORA | {"variant": "dora"}
+    found = adapter_sentence(parameters, dora)
+    assert found == "DoRA of rank 2 to 8, alpha 0.5 to 16 on 72 linear layers"
+    assert "of rank 2 to 8 and the lengths of the rows of its weight" in _structure_answer(
+        parameters, dora
+    )
 
 
 def test_the_training_answer_tells_turning_points_and_the_epoch_kept():

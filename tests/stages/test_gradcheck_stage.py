@@ -1,24 +1,41 @@
-"""The stage `gradcheck` as a command: it passes a sound model and stops a sabotaged one."""
+"""The stage `gradcheck`: it passes a sound model and stops each sabotaged one by its tensors."""
 
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from loralab.errors import LoralabError
+from loralab.model.classifier import add_adapters, add_head
+from loralab.model.lora import LoRALinear, functional, plan_adapters
+from loralab.stages import gradcheck
+from loralab.stages.plan_file import write_plan
 
 OUT = "results/embedded/gradcheck"
+SITE = "h.0.attn.q_proj"
 
 
 @pytest.fixture
-def before(saved_base, tmp_path, files) -> set[str]:
-    """What lies there before the stage runs: a tiny base model and the plan."""
-    plan = tmp_path / "results" / "embedded" / "inject" / "plan.csv"
-    plan.parent.mkdir(parents=True)
-    plan.write_text("module\n")
-    return files()
+def planned(saved_base, new_base, lora, tmp_path):
+    """Write the plan of an experiment's adapters where the stage looks for it."""
+
+    def write(**settings) -> None:
+        path = tmp_path / "results" / "embedded" / "inject" / "plan.csv"
+        path.parent.mkdir(parents=True)
+        chosen = lora(**{"rank": 2, "alpha": 4} | settings)
+        plan = plan_adapters(new_base(), chosen)
+        write_plan(plan * chosen.injections, path)
+
+    return write
 
 
-def test_a_sound_model_passes_and_its_gradients_are_counted(before, run_stage, files, tmp_path):
+# --- a sound model --------------------------------------------------------------------------------
+
+
+def test_a_sound_model_passes_and_its_gradients_are_counted(planned, run_stage, files, tmp_path):
+    planned()
+    before = files()
     done = run_stage("gradcheck")
     assert (done.returncode, done.stderr) == (0, "")
     names = ("gradients.csv", "gradients.json", "gradients.png", "manifest.json")
@@ -41,76 +58,170 @@ def test_a_sound_model_passes_and_its_gradients_are_counted(before, run_stage, f
     assert len(table) == 62 + 61
 
 
-# Sabotages. Each runs before the stage, in its process.
-
-CARELESS_FREEZING = """
-add_adapters, add_head = module.add_adapters, module.add_head
-def leave_some_trainable(model, *rest):
-    add_adapters(model, *rest)
-    model.h[1].mlp.c_fc.base.weight.requires_grad_(True)
-    model.head.weight.requires_grad_(True)
-def freeze_the_head(model, *rest):
-    add_head(model, *rest)
-    model.head.bias.requires_grad_(False)
-module.add_adapters, module.add_head = leave_some_trainable, freeze_the_head
-"""
-
-A_DETACHED_A = """
-from loralab.model.lora import LoRALinear, functional
-def forward(self, x):
-    low = functional.linear(self.dropout(x), self.lora_A.detach())
-    return self.base(x) + self.scaling * functional.linear(low, self.lora_B)
-LoRALinear.forward = forward
-"""
-
-AN_ADAPTER_MERGED_INTO_ITS_LAYER_BY_EVERY_STEP = """
-from loralab.model.lora import LoRALinear
-forward = LoRALinear.forward
-def merging(self, x):
-    self.base.weight.data += self.scaling * self.lora_B.data @ self.lora_A.data
-    return forward(self, x)
-LoRALinear.forward = merging
-"""
-
-A_B_THAT_THE_OPTIMISER_LACKS = """
-class Forgetful(module.torch.optim.AdamW):
-    def __init__(self, parameters, **options):
-        super().__init__([p for p in parameters if p.shape[1:] != (2,)], **options)
-module.torch.optim.AdamW = Forgetful
-"""
-
-
 @pytest.mark.parametrize(
-    ("sabotage", "lines"),
+    "settings",
     [
-        (
-            CARELESS_FREEZING,
-            [
-                "h.1.mlp.c_fc.base.weight is trainable and should be frozen",
-                "head.weight is trainable and should be frozen",  # that onto the vocabulary
-                "head.bias is frozen and should be trainable",  # that onto the labels
-            ],
-        ),
-        (A_DETACHED_A, ["h.0.attn.q_proj.lora_A is trainable and has no gradient"]),
-        (
-            AN_ADAPTER_MERGED_INTO_ITS_LAYER_BY_EVERY_STEP,
-            ["h.0.attn.q_proj.base.weight is frozen and was changed by an optimiser step"],
-        ),
-        (
-            A_B_THAT_THE_OPTIMISER_LACKS,
-            ["h.0.attn.q_proj.lora_B did not move in 3 optimiser steps"],
-        ),
+        {"variant": "dora"},
+        {"variant": "rslora", "dropout": 0.1},
+        {"injections": 2},
+        {"targets": ["mlp.c_fc"], "layers": {"first": 1}},
     ],
-    ids=["careless freezing", "detached A", "merged adapter", "forgotten B"],
+    ids=["dora", "rslora", "injected twice on purpose", "one layer"],
 )
+def test_every_experiment_that_is_sound_passes(planned, job, settings):
+    planned(**settings)
+    this = job(lora=settings)
+    gradcheck.run(this)
+    found = json.loads((this.folder / "gradients.json").read_text())
+    assert found["passed"] is True
+
+
+# --- the seven sabotages --------------------------------------------------------------------------
+
+
+def _after_adapters(change):
+    """A model in which `change` was made after the adapters were injected."""
+
+    def sabotage(monkeypatch):
+        def sabotaged(model, *rest):
+            plan = add_adapters(model, *rest)
+            change(model)
+            return plan
+
+        monkeypatch.setattr(gradcheck, "add_adapters", sabotaged)
+
+    return sabotage
+
+
+def _unfreeze(model) -> None:
+    model.h[1].mlp.c_fc.base.weight.requires_grad_(True)
+    model.h[0].ln_1.bias.requires_grad_(True)
+
+
+def _freeze_an_a(model) -> None:
+    model.get_submodule(SITE).lora_A.requires_grad_(False)
+
+
+def _inject_again(model) -> None:
+    layer = LoRALinear(model.get_submodule(SITE), 2, 4)
+    model.set_submodule(SITE, layer)
+    layer.base.lora_A.requires_grad_(True)
+    layer.base.lora_B.requires_grad_(True)
+
+
+def _detach_b(model) -> None:
+    site = model.get_submodule(SITE)
+
+    def forward(x):
+        low = functional.linear(x, site.lora_A)
+        return site.base(x) + site.scaling * functional.linear(low, site.lora_B.detach())
+
+    site.forward = forward
+
+
+def _merge_at_every_step(model) -> None:
+    site = model.get_submodule(SITE)
+    forward = site.forward
+
+    def merging(x):
+        site.weight.data += site.scaling * site.lora_B.data @ site.lora_A.data
+        return forward(x)
+
+    site.forward = merging
+
+
+def _spoil_a_gradient(model) -> None:
+    model.get_submodule(SITE).lora_B.register_hook(lambda grad: grad * float("nan"))
+
+
+def _hold_an_a(model) -> None:
+    model.get_submodule(SITE).lora_A.register_hook(torch.zeros_like)
+
+
+def _freeze_the_head(monkeypatch) -> None:
+    def sabotaged(model, *rest):
+        add_head(model, *rest)
+        model.head.requires_grad_(False)
+
+    monkeypatch.setattr(gradcheck, "add_head", sabotaged)
+
+
+SABOTAGES = {
+    "a frozen tensor unfrozen": (
+        _after_adapters(_unfreeze),
+        [
+            "h.1.mlp.c_fc.base.weight is trainable and should be frozen",
+            "h.0.ln_1.bias is trainable and should be frozen",
+        ],
+    ),
+    "an A frozen": (
+        _after_adapters(_freeze_an_a),
+        [
+            f"{SITE}.lora_A is frozen and should be trainable",
+            f"{SITE}.lora_A did not move in 3 optimiser steps",
+        ],
+    ),
+    "a second injection": (
+        _after_adapters(_inject_again),
+        [
+            f"{SITE}.base.lora_A is trainable and should be frozen",
+            f"{SITE}.base.lora_B is trainable and should be frozen",
+        ],
+    ),
+    "a B detached": (
+        _after_adapters(_detach_b),
+        [
+            f"{SITE}.lora_B is trainable and has no gradient",
+            f"{SITE}.lora_B did not move in 3 optimiser steps",
+        ],
+    ),
+    "the head frozen": (
+        _freeze_the_head,
+        [
+            "head.weight is frozen and should be trainable",
+            "head.bias is frozen and should be trainable",
+            "head.weight did not move in 3 optimiser steps",
+        ],
+    ),
+    "a frozen weight changed by a step": (
+        _after_adapters(_merge_at_every_step),
+        [f"{SITE}.base.weight is frozen and was changed by an optimiser step"],
+    ),
+    "a NaN gradient": (
+        _after_adapters(_spoil_a_gradient),
+        [f"{SITE}.lora_B has a gradient that is not finite"],
+    ),
+    # Beyond the seven: nothing at the first step tells an A that will never learn from others.
+    "an A that never learns": (
+        _after_adapters(_hold_an_a),
+        [f"{SITE}.lora_A did not move in 3 optimiser steps"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
 def test_a_sabotaged_model_stops_the_stage_by_the_tensors_name(
-    before, run_stage, files, tmp_path: Path, sabotage, lines
+    planned, job, monkeypatch, caplog, name
 ):
-    done = run_stage("gradcheck", sabotage=sabotage)
+    planned()
+    sabotage, lines = SABOTAGES[name]
+    sabotage(monkeypatch)
+    with pytest.raises(LoralabError) as error:
+        gradcheck.run(job())
+    for line in lines:
+        assert line in str(error.value)
+    assert "'passed': False" in caplog.text
+
+
+def test_a_failed_check_ends_with_status_1_and_leaves_nothing(
+    planned, run_stage, files, tmp_path: Path
+):
+    planned()
+    before = files()
+    done = run_stage("gradcheck", sabotage="module.add_head = lambda model, *rest: None")
     assert done.returncode == 1
     assert done.stderr.startswith("loralab gradcheck: error: the gradient check failed:")
+    assert "head.weight is frozen and should be trainable" in done.stderr
     assert "Traceback" not in done.stderr
-    for line in lines:
-        assert line in done.stderr
     assert files() == before
     assert not (tmp_path / OUT).exists()

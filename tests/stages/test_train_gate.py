@@ -6,12 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from loralab.config import Lora
 from loralab.errors import LoralabError
-from loralab.model.checkpoints import frozen_hash
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2
 from loralab.model.lora import adapter_layers
+from loralab.model.tensor_hashes import frozen_hash
 from loralab.stages import train
 from loralab.stages.train import _gate, _warnings
 from loralab.training.batches import EncodedTexts
@@ -21,10 +20,10 @@ SITE = "h.1.mlp.c_fc"
 
 
 @pytest.fixture
-def model(new_base) -> GPT2:
+def model(new_base, lora) -> GPT2:
     """An adapted model whose every B has moved."""
     model = new_base()
-    add_adapters(model, Lora(2, 4.0, 0.0, "all-linear", 1), seed=2)
+    add_adapters(model, lora(rank=2, alpha=4.0), seed=2)
     add_head(model, labels=2, bias=True, seed=2)
     with torch.no_grad():
         for _, layer in adapter_layers(model):

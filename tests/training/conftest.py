@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from loralab.config import Lora, Training
+from loralab.config import Training
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, GPT2Shape, initialise
 from loralab.training.batches import EncodedTexts
@@ -25,12 +25,12 @@ def new_base() -> Callable[[], GPT2]:
 
 
 @pytest.fixture
-def new_classifier(new_base) -> Callable[..., GPT2]:
+def new_classifier(new_base, lora) -> Callable[..., GPT2]:
     def build(dropout: float = 0.0) -> GPT2:
         model = new_base()
         with torch.no_grad():
             model.wte.weight.mul_(25)
-        add_adapters(model, Lora(4, 8.0, dropout, "all-linear", 1), seed=2)
+        add_adapters(model, lora(rank=4, alpha=8.0, dropout=dropout), seed=2)
         add_head(model, labels=2, bias=True, seed=2)
         return model
 
@@ -52,7 +52,9 @@ def settings() -> Callable[..., Training]:
         defaults = {
             "epochs": 4,
             "batch_size": 8,
+            "accumulation": 1,
             "learning_rate": 5e-3,
+            "loraplus_lr_ratio": 1.0,
             "weight_decay": 0.01,
             "schedule": "constant",
             "warmup": 0.0,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from loralab.errors import LoralabError
-from loralab.model.checkpoints import frozen_hash
 from loralab.model.lora import adapter_layers
+from loralab.model.tensor_hashes import frozen_hash
 from loralab.training.batches import EncodedTexts
 from loralab.training.loop import LabelledTexts, train_classifier
 from loralab.training.prediction import loss_and_accuracy, predict

@@ -120,11 +120,22 @@ class Base(Section):
 
 
 @dataclass(frozen=True)
+class Layers(Section):
+    first: int
+    last: int | None
+
+
+@dataclass(frozen=True)
 class Lora(Section):
+    variant: str
     rank: int
     alpha: float
+    rank_pattern: dict[str, int]
+    alpha_pattern: dict[str, float]
     dropout: float
     targets: str | list[str]
+    exclude: list[str]
+    layers: Layers
     injections: int
 
 
@@ -137,7 +148,9 @@ class Head(Section):
 class Training(Section):
     epochs: int
     batch_size: int
+    accumulation: int
     learning_rate: float
+    loraplus_lr_ratio: float
     weight_decay: float
     schedule: str
     warmup: float

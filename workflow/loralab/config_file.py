@@ -82,8 +82,8 @@ def _restore(value: Any, expected: dict) -> Any:
     if "$ref" in expected:
         expected = schema()["$defs"][expected["$ref"].removeprefix("#/$defs/")]
     if isinstance(value, dict):
-        known = expected.get("properties", {})
-        return {key: _restore(part, known.get(key, {})) for key, part in value.items()}
+        known, other = expected.get("properties", {}), expected.get("additionalProperties") or {}
+        return {key: _restore(part, known.get(key, other)) for key, part in value.items()}
     kinds = expected.get("type", ["string"] if _admits_text(expected) else [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
     value = _read(value, kinds)
@@ -218,6 +218,12 @@ def _contradictions(mapping: dict) -> list[str]:
             f"training.max_length is {mapping['training']['max_length']}, more than "
             f"base.shape.context, {base['shape']['context']}"
         )
+    if mapping["lora"]["injections"] > 1 and mapping["lora"]["variant"] == "dora":
+        problems.append(
+            "lora.injections 2 is the lab's mistake, which lora.variant dora cannot make"
+        )
+    if mapping["training"]["accumulation"] > mapping["training"]["batch_size"]:
+        problems.append("training.accumulation is more than training.batch_size")
     if "n" in data["labels"]:
         problems.append("data.labels may not hold 'n', which stands for the number of messages")
     shares = sum(split["fractions"].values())

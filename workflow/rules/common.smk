@@ -25,7 +25,12 @@ TOKENIZER = f"resources/tokenizer/{config['tokenizer']['name']}"
 BASE = f"resources/base/{config['base']['name']}"
 TOKENIZER_FILES = [f"{TOKENIZER}/{n}" for n in ("vocab.bpe", "encoder.json", "manifest.json")]
 BASE_FILES = [f"{BASE}/{n}" for n in ("model.safetensors", "config.json", "manifest.json")]
-ADAPTER_FILES = [f"{RUN}/train/{n}" for n in ("adapter/adapter_model.safetensors", "manifest.json")]
+ADAPTER = f"{RUN}/train/adapter"
+ADAPTER_FILES = [
+    f"{ADAPTER}/adapter_model.safetensors",
+    f"{ADAPTER}/adapter_config.json",
+    f"{RUN}/train/manifest.json",
+]
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 

@@ -88,15 +88,24 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Raises LoralabError where it is missing, damaged, or no table of messages.
     """
+    return read_rows(path, ["id", "label", "text"], {"label": str, "text": str})
+
+
+def read_rows(path: Path, columns: list[str], types: dict[str, type] | None = None) -> pd.DataFrame:
+    """Read a CSV of the project's own that has these columns, and perhaps others.
+
+    Raises LoralabError where it is missing or damaged.
+    """
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype={"label": str, "text": str})
+        table = pd.read_csv(path, keep_default_na=False, dtype=types)
     except OSError as error:
         raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
     except ValueError as error:  # what pandas raises of damaged files is among its subclasses
         reason = " ".join(str(error).split())
         raise LoralabError(f"{path} is damaged ({reason}); delete it and run again") from None
-    if not {"id", "label", "text"} <= set(table.columns):
-        raise LoralabError(f"{path} lacks id, label or text; delete it and run again")
+    if not set(columns) <= set(table.columns):
+        wanted = f"{', '.join(columns[:-1])} or {columns[-1]}"
+        raise LoralabError(f"{path} lacks {wanted}; delete it and run again")
     return table
 
 

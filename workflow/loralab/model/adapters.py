@@ -1,84 +1,282 @@
-"""Trained adapters on disk, in the files and under the names that PEFT uses for GPT-2.
+"""Trained adapters on disk, in the files that PEFT writes, with the head beside them.
 
-PEFT adapts the fused `c_attn` with one shared A; here query, key and value have adapters apart.
-Stacking the three A to (3r, in) and setting the three B on the diagonal of a (3·out, 3r) matrix
-says the same exactly, at the same scaling. The head is in the same file; the plan and the labels
-are in its metadata, so that reading it back guesses nothing.
+What PEFT has no place for is in the file's own metadata: the plan with query, key and value apart,
+the labels, the head's bias (PEFT finds it in the final norm), and hashes of the base model and of
+the tensors. So a file written here is read back bit for bit, and one that PEFT wrote is read too.
 """
 
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from loralab.errors import LoralabError, raise_all
-from loralab.model.checkpoints import (
-    PROJECTIONS,
-    read_metadata,
-    read_safetensors,
-    write_safetensors,
-)
+from loralab.model.checkpoints import READABLE
 from loralab.model.gpt2 import GPT2, replace_head
-from loralab.model.lora import LoRALinear, PlannedAdapter, adapter_layers, inject
-from loralab.provenance import write_json
+from loralab.model.head_bias import head_with_norm, norm_bias_with
+from loralab.model.lora import (
+    TRAINED,
+    LoRALinear,
+    PlannedAdapter,
+    adapter_layers,
+    adapter_state,
+    inject,
+    load_adapter_state,
+    row_lengths,
+)
+from loralab.model.misfits import misfits, not_finite
+from loralab.model.peft_format import (
+    HEAD,
+    NORM,
+    expected_tensors,
+    from_peft,
+    fuse,
+    read_fused_plan,
+    split,
+    to_peft,
+)
+from loralab.model.peft_settings import PeftSettings, read_settings, write_settings
+from loralab.model.tensor_files import read_metadata, read_safetensors, write_safetensors
+from loralab.model.tensor_hashes import tensors_sha256
+from loralab.provenance import read_json, write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 METADATA_KEY = "loralab"
 
-_TRUNK = "base_model.model.transformer."
-_HEAD = "base_model.model.score."
+
+@dataclass(frozen=True)
+class SavedAdapter:
+    """What an adapter's files say: a plan, its tensors by dotted names, a head and its labels."""
+
+    plan: list[PlannedAdapter]
+    state: dict[str, Tensor]
+    head: dict[str, Tensor]  # `weight` (labels, C) and perhaps `bias` (labels,); empty without one
+    labels: list[str]
+
+
+# --- writing ----------------------------------------------------------------------------------
 
 
 def save_adapter(model: GPT2, labels: list[str], base_name: str, folder: Path) -> None:
-    """Write `adapter_model.safetensors` and `adapter_config.json`."""
+    """Write `adapter_model.safetensors` and `adapter_config.json`.
+
+    Raises LoralabError where PEFT's format cannot express the model.
+    """
+    plan, state = _flat_adapters(model)
+    tensors = to_peft(plan, state, lambda layer: row_lengths(_plain(model, layer).weight).cpu())
+    tensors |= _head_tensors(model)
+    description = {
+        "labels": labels,
+        "plan": [dataclasses.asdict(entry) for entry in plan],
+        "head_bias": None if model.head.bias is None else model.head.bias.tolist(),
+        "base_sha256": model.base_sha256,
+        "tensors_sha256": tensors_sha256(tensors),
+    }
+    dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
+    saved_modules = ["score"] if model.head.bias is None else ["score", "ln_f"]
+    settings = write_settings(fuse(plan), dropout, base_name, saved_modules)
     folder.mkdir(parents=True, exist_ok=True)
-    layers = _flat_adapters(model)
-    plan = [_planned(name, a, b, scaling) for name, (a, b, scaling) in layers.items()]
-    tensors = {f"{_TRUNK}{name}": tensor for name, tensor in _to_peft(layers).items()}
-    for name, parameter in model.head.named_parameters():
-        tensors[_HEAD + name] = parameter.detach().cpu().contiguous()
-    description = {"labels": labels, "plan": [dataclasses.asdict(entry) for entry in plan]}
     metadata = json.dumps(description, sort_keys=True)
     write_safetensors(tensors, folder / ADAPTER_FILE, METADATA_KEY, metadata)
-    dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
-    write_json(folder / ADAPTER_CONFIG_FILE, _peft_config(plan, dropout, base_name))
+    write_json(folder / ADAPTER_CONFIG_FILE, settings)
+
+
+def _head_tensors(model: GPT2) -> dict[str, Tensor]:
+    """The head as PEFT finds it: without a bias, which the final norm carries."""
+    weight, bias = model.head.weight.detach().cpu(), model.head.bias
+    tensors = {f"{HEAD}weight": weight.contiguous()}
+    if bias is not None:
+        norm_weight, norm_bias = (p.detach().cpu().float() for p in model.ln_f.parameters())
+        carried = norm_bias_with(bias.detach().cpu(), weight, norm_bias)
+        tensors |= {f"{NORM}weight": norm_weight.contiguous(), f"{NORM}bias": carried}
+    return tensors
+
+
+def _flat_adapters(model: GPT2) -> tuple[list[PlannedAdapter], dict[str, Tensor]]:
+    """Plan and tensors of a model's adapters; nested ones count as one of their summed rank."""
+    plan, state = [], {}
+    trained = {name: tensor.cpu() for name, tensor in adapter_state(model).items()}
+    for name, layer in adapter_layers(model):
+        if name.endswith(".base"):
+            continue
+        nested = [name]
+        while isinstance(model.get_submodule(f"{nested[-1]}.base"), LoRALinear):
+            nested.append(f"{nested[-1]}.base")
+        rank = len(nested) * layer.rank
+        alpha = layer.alpha * (math.sqrt(len(nested)) if layer.variant == "rslora" else len(nested))
+        sides = layer.in_features, layer.out_features
+        plan.append(PlannedAdapter(name, *sides, rank, alpha, layer.variant))
+        state |= {f"{name}.{t}": trained[f"{name}.{t}"] for t in TRAINED[layer.variant]}
+        state[f"{name}.lora_A"] = torch.cat([trained[f"{path}.lora_A"] for path in nested])
+        state[f"{name}.lora_B"] = torch.cat([trained[f"{path}.lora_B"] for path in nested], dim=1)
+    if not plan:
+        raise LoralabError("there is no adapter to save: the plan is empty")
+    return plan, state
+
+
+def _plain(model: nn.Module, path: str) -> nn.Module:
+    layer = model.get_submodule(path)
+    while isinstance(layer, LoRALinear):
+        layer = layer.base
+    return layer
+
+
+# --- reading ----------------------------------------------------------------------------------
 
 
 def load_adapter(model: GPT2, folder: Path) -> list[str]:
     """Put a saved adapter and its head onto a base model; return its labels in order.
 
-    Raises LoralabError that names every missing, unexpected or misshapen tensor.
+    The adapter may be one that PEFT wrote, whose labels are then called LABEL_0 and so on, as in
+    transformers; one for a language model has no head and no labels. Raises LoralabError, before
+    the model is touched, that names whatever does not fit.
     """
-    path = folder / ADAPTER_FILE
+    saved = read_adapter(model, folder)
+    inject(model, saved.plan)
+    load_adapter_state(model, saved.state)
+    if saved.head:
+        replace_head(model, len(saved.head["weight"]), bias="bias" in saved.head)
+        model.head.load_state_dict(saved.head)
+    return saved.labels
+
+
+def read_adapter(model: GPT2, folder: Path) -> SavedAdapter:
+    """Read and check an adapter for a base model, which is left as it is."""
+    path, config_path = folder / ADAPTER_FILE, folder / ADAPTER_CONFIG_FILE
     tensors = read_safetensors(path)
-    plan, labels = _read_description(path)
-    _check_fits(model, plan, path)
-    inject(model, plan)
-    replace_head(model, len(labels), bias=_HEAD + "bias" in tensors)
-    layers = _flat_adapters(model)
-    expected = {_TRUNK + name: tensor for name, tensor in _to_peft(layers).items()}
-    expected |= {_HEAD + name: p.detach() for name, p in model.head.named_parameters()}
-    raise_all(_differences(tensors, expected), str(path))
-    _fill(model, tensors)
-    return labels
-
-
-def _read_description(path: Path) -> tuple[list[PlannedAdapter], list[str]]:
-    """The plan and the labels that the file's metadata hold."""
+    settings = read_settings(read_json(config_path), str(config_path))
     description = read_metadata(path, METADATA_KEY)
+    if description is None:
+        return _read_foreign(model, tensors, settings, folder)
+    return _read_own(model, tensors, settings, description, folder)
+
+
+def _read_own(
+    model: GPT2, tensors: dict[str, Tensor], settings: PeftSettings, description: dict, folder: Path
+) -> SavedAdapter:
+    path = folder / ADAPTER_FILE
+    plan, labels, head_bias = _checked(description, path)
+    _check_base(model, plan, description["base_sha256"], path)
+    fused = fuse(plan)
+    expected = expected_tensors(fused) | _expected_head(model, len(labels), head_bias is not None)
+    _check_tensors(tensors, expected, (torch.float32,), path)
+    config_path = folder / ADAPTER_CONFIG_FILE
+    if settings.dora != (plan[0].variant == "dora"):
+        raise LoralabError(
+            f"{config_path}: use_dora is {settings.dora} there, the adapter is of the variant "
+            f"{plan[0].variant}"
+        )
+    raise_all(_rank_problems(fused, settings, tensors), str(config_path))
+    if tensors_sha256(tensors) != description["tensors_sha256"]:
+        raise LoralabError(f"{path} was changed after it was written; train again")
+    head = {"weight": tensors[f"{HEAD}weight"]}
+    if head_bias is not None:
+        head["bias"] = torch.tensor(head_bias)
+    return SavedAdapter(plan, from_peft(plan, tensors, shared_a=False), head, labels)
+
+
+def _read_foreign(
+    model: GPT2, tensors: dict[str, Tensor], settings: PeftSettings, folder: Path
+) -> SavedAdapter:
+    path = folder / ADAPTER_FILE
+    fused = read_fused_plan(settings, tensors, model.shape)
+    expected = expected_tensors(fused)
+    head = {name: tensor for name, tensor in tensors.items() if name.startswith((HEAD, NORM))}
+    if head or settings.classifies:
+        labels = len(tensors.get(f"{HEAD}weight", ()))
+        expected |= _expected_head(model, labels, norm=any(n.startswith(NORM) for n in head))
+        if f"{HEAD}bias" in head:
+            expected[f"{HEAD}bias"] = torch.empty(labels, device="meta")
+    raise_all(_rank_problems(fused, settings, tensors), str(folder / ADAPTER_CONFIG_FILE))
+    _check_tensors(tensors, expected, READABLE, path)
+    if not fused:
+        raise LoralabError(f"{path} holds no adapter of a GPT-2 layer")
+    plan = split(fused)
+    state = from_peft(plan, {n: tensor.float() for n, tensor in tensors.items()}, shared_a=True)
+    weights = _foreign_head(model, {n: tensor.float() for n, tensor in head.items()})
+    labels = [f"LABEL_{place}" for place in range(len(weights.get("weight", ())))]
+    return SavedAdapter(plan, state, weights, labels)
+
+
+def _foreign_head(model: GPT2, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weight and perhaps bias of a head, with a final norm that was trained folded into it."""
+    if not tensors:
+        return {}
+    weight, bias = tensors[f"{HEAD}weight"], tensors.get(f"{HEAD}bias")
+    if f"{NORM}weight" in tensors:
+        base = {name: p.detach().cpu() for name, p in model.ln_f.named_parameters()}
+        trained = {name: tensors[NORM + name] for name in base}
+        weight, bias = head_with_norm(weight, bias, base, trained)
+    return {"weight": weight} | ({} if bias is None else {"bias": bias})
+
+
+def _expected_head(model: GPT2, labels: int, norm: bool) -> dict[str, Tensor]:
+    width = model.shape.width
+    expected = {f"{HEAD}weight": torch.empty(labels, width, device="meta")}
+    if norm:
+        expected |= {NORM + n: torch.empty(width, device="meta") for n in ("weight", "bias")}
+    return expected
+
+
+def _check_tensors(
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    types: tuple[torch.dtype, ...],
+    path: Path,
+) -> None:
+    problems = misfits(tensors, expected)
+    fitting = {n: t for n, t in tensors.items() if n in expected and t.shape == expected[n].shape}
+    problems += [
+        f"tensor {name} holds {tensor.dtype}, expected {' or '.join(map(str, types))}"
+        for name, tensor in fitting.items()
+        if tensor.dtype not in types
+    ]
+    problems += not_finite({n: t for n, t in fitting.items() if t.dtype in types})
+    raise_all(sorted(problems), str(path))
+
+
+def _rank_problems(
+    fused: list[PlannedAdapter], settings: PeftSettings, tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Layers of which `adapter_config.json` says another rank or scaling than the tensors."""
+    problems = []
+    for entry, expected in ((e, expected_tensors([e])) for e in fused):
+        name = next(iter(expected))
+        found = len(tensors[name]) if name in tensors else entry.rank
+        if settings.rank_of(entry.module) != found:
+            wanted = settings.rank_of(entry.module)
+            problems.append(f"{entry.module} has rank {wanted} there, its tensors have {found}")
+        elif not math.isclose(settings.scaling_of(entry.module), entry.scaling, rel_tol=1e-6):
+            there = settings.scaling_of(entry.module)
+            problems.append(
+                f"{entry.module} is scaled by {there:g} there, by {entry.scaling:g} here"
+            )
+    return problems
+
+
+def _checked(
+    description: dict, path: Path
+) -> tuple[list[PlannedAdapter], list[str], list[float] | None]:
+    """The plan, the labels and the head's bias that the file's metadata hold."""
     try:
         plan = [PlannedAdapter(**entry) for entry in description["plan"]]
         labels = [str(label) for label in description["labels"]]
-        sound = len(labels) >= 2 and all(_is_sound(entry) for entry in plan)
+        bias = description["head_bias"]
+        sound = len(labels) >= 2 and bool(plan) and all(_is_sound(entry) for entry in plan)
+        sound = sound and (bias is None or len(bias) == len(labels))
+        sound = sound and (bias is None or all(_is_number(number) for number in bias))
+        sound = sound and {"base_sha256", "tensors_sha256"} <= description.keys()
     except (KeyError, TypeError):
         sound = False
     if not sound:
         raise LoralabError(f"{path} has damaged {METADATA_KEY} metadata; train again")
-    return plan, labels
+    return plan, labels, bias
 
 
 def _is_sound(entry: PlannedAdapter) -> bool:
@@ -86,160 +284,31 @@ def _is_sound(entry: PlannedAdapter) -> bool:
     return (
         isinstance(entry.module, str)
         and all(type(number) is int and number >= 1 for number in whole)
-        and type(entry.alpha) in (int, float)
-        and math.isfinite(entry.alpha)
+        and _is_number(entry.alpha)
+        and entry.variant in TRAINED
     )
 
 
-def _flat_adapters(model: GPT2) -> dict[str, tuple[Tensor, Tensor, float]]:
-    """A, B and scaling of every adapted layer; nested adapters as one of their summed rank."""
-    flat = {}
-    for name, module in model.named_modules():
-        if isinstance(module, LoRALinear) and not name.endswith(".base"):
-            nested = [module]
-            while isinstance(nested[-1].base, LoRALinear):
-                nested.append(nested[-1].base)
-            a = torch.cat([layer.lora_A.detach().cpu() for layer in nested])
-            b = torch.cat([layer.lora_B.detach().cpu() for layer in nested], dim=1)
-            flat[name] = (a, b, module.scaling)
-    return flat
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
-def _planned(name: str, a: Tensor, b: Tensor, scaling: float) -> PlannedAdapter:
-    return PlannedAdapter(name, a.shape[1], b.shape[0], a.shape[0], scaling * a.shape[0])
-
-
-def _to_peft(layers: dict[str, tuple[Tensor, Tensor, float]]) -> dict[str, Tensor]:
-    """PEFT's names and shapes: q, k and v stacked as c_attn, everything else as it is."""
-    tensors = {}
-    for name, (a, b, _) in layers.items():
-        attention, _, kind = name.rpartition(".")
-        if kind not in PROJECTIONS:
-            tensors |= {f"{name}.lora_A.weight": a, f"{name}.lora_B.weight": b}
-        elif f"{attention}.c_attn.lora_A.weight" not in tensors:
-            a, b = _stack_projections(layers, attention)
-            tensors |= {f"{attention}.c_attn.lora_A.weight": a}
-            tensors |= {f"{attention}.c_attn.lora_B.weight": b}
-    return tensors
-
-
-def _stack_projections(
-    layers: dict[str, tuple[Tensor, Tensor, float]], attention: str
-) -> tuple[Tensor, Tensor]:
-    """A of (Σr, in) and B of (3·out, Σr): each projection reads its own rows of A alone."""
-    present = [(i, *layers[f"{attention}.{p}"][:2]) for i, p in _projections(layers, attention)]
-    width = present[0][2].shape[0]
-    stacked_a = torch.cat([a for _, a, _ in present])
-    stacked_b = torch.zeros(len(PROJECTIONS) * width, stacked_a.shape[0])
-    column = 0
-    for place, a, b in present:
-        stacked_b[place * width : (place + 1) * width, column : column + len(a)] = b
-        column += len(a)
-    return stacked_a, stacked_b
-
-
-def _projections(layers: dict, attention: str) -> list[tuple[int, str]]:
-    """Those of q, k and v that are adapted in this attention, with their place in c_attn."""
-    return [(i, p) for i, p in enumerate(PROJECTIONS) if f"{attention}.{p}" in layers]
-
-
-def _fill(model: GPT2, tensors: dict[str, Tensor]) -> None:
-    """Copy checked tensors into the model's adapters and head."""
-    layers = dict(adapter_layers(model))
-    with torch.no_grad():
-        for name, layer in layers.items():
-            a, b = _from_peft(tensors, layers, name)
-            layer.lora_A.copy_(a)
-            layer.lora_B.copy_(b)
-        for name, parameter in model.head.named_parameters():
-            parameter.copy_(tensors[_HEAD + name])
-
-
-def _from_peft(tensors: dict[str, Tensor], layers: dict, name: str) -> tuple[Tensor, Tensor]:
-    """A and B of one layer, cut out of c_attn where it is a projection."""
-    attention, _, kind = name.rpartition(".")
-    if kind not in PROJECTIONS:
-        return tuple(tensors[f"{_TRUNK}{name}.lora_{part}.weight"] for part in "AB")
-    a, b = (tensors[f"{_TRUNK}{attention}.c_attn.lora_{part}.weight"] for part in "AB")
-    ranks = {p: len(layers[f"{attention}.{p}"].lora_A) for _, p in _projections(layers, attention)}
-    before = [p for p in ranks if PROJECTIONS.index(p) < PROJECTIONS.index(kind)]
-    start = sum(ranks[p] for p in before)
-    columns = slice(start, start + ranks[kind])
-    width = b.shape[0] // len(PROJECTIONS)
-    place = PROJECTIONS.index(kind)
-    return a[columns], b[place * width : (place + 1) * width, columns]
-
-
-def _check_fits(model: GPT2, plan: list[PlannedAdapter], path: Path) -> None:
+def _check_base(
+    model: GPT2, plan: list[PlannedAdapter], base_sha256: str | None, path: Path
+) -> None:
     modules = dict(model.named_modules())
     problems = []
     for entry in plan:
         layer = modules.get(entry.module)
-        wanted = (entry.in_features, entry.out_features)
-        if not isinstance(layer, nn.Linear):
+        if not isinstance(layer, nn.Linear | LoRALinear):
             problems.append(f"{entry.module} is adapted and is no linear layer of the base model")
-        elif (layer.in_features, layer.out_features) != wanted:
+        elif (layer.in_features, layer.out_features) != (entry.in_features, entry.out_features):
             has = f"{layer.in_features} to {layer.out_features}"
-            problems.append(
-                f"{entry.module} is {wanted[0]} to {wanted[1]}, in the base model {has}"
-            )
+            wanted = f"{entry.in_features} to {entry.out_features}"
+            problems.append(f"{entry.module} is {wanted}, in the base model {has}")
     raise_all(problems, f"{path} was made for another base model")
-
-
-def _differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    problems = [f"tensor {name} is missing" for name in expected if name not in found]
-    problems += [f"tensor {name} is unexpected" for name in found if name not in expected]
-    for name in expected.keys() & found.keys():
-        has, wanted = list(found[name].shape), list(expected[name].shape)
-        if found[name].dtype != torch.float32:
-            problems.append(f"tensor {name} holds {found[name].dtype}, expected torch.float32")
-        elif has != wanted:
-            problems.append(f"tensor {name} has the shape {has}, expected {wanted}")
-        elif not found[name].isfinite().all():
-            problems.append(f"tensor {name} holds NaN or infinity")
-    return sorted(problems)
-
-
-def _peft_config(plan: list[PlannedAdapter], dropout: float, base_name: str) -> dict:
-    """PEFT's LoraConfig: the ranks that differ go into patterns, by the ends of module names."""
-    if not plan:
-        raise LoralabError("there is no adapter to save: the plan is empty")
-    ranks, alphas = _by_peft_module(plan)
-    rank = max(set(ranks.values()), key=list(ranks.values()).count)
-    alpha = next(alphas[name] for name in ranks if ranks[name] == rank)
-    different = [n for n in ranks if (ranks[n], alphas[n]) != (rank, alpha)]
-    return {
-        "peft_type": "LORA",
-        "task_type": "SEQ_CLS",
-        "base_model_name_or_path": base_name,
-        "r": rank,
-        "lora_alpha": alpha,
-        "rank_pattern": {name: ranks[name] for name in different},
-        "alpha_pattern": {name: alphas[name] for name in different},
-        "target_modules": sorted(ranks),
-        "modules_to_save": ["score"],
-        "lora_dropout": dropout,
-        "bias": "none",
-        "fan_in_fan_out": True,
-        "use_rslora": False,
-        "use_dora": False,
-        "init_lora_weights": True,
-        "inference_mode": True,
-    }
-
-
-def _by_peft_module(plan: list[PlannedAdapter]) -> tuple[dict[str, int], dict[str, float]]:
-    """Rank and alpha of every PEFT module, named by its full path in the transformer."""
-    ranks: dict[str, int] = {}
-    for entry in plan:
-        attention, _, kind = entry.module.rpartition(".")
-        module = f"{attention}.c_attn" if kind in PROJECTIONS else entry.module
-        ranks[module] = ranks.get(module, 0) + entry.rank
-    scaling = plan[0].alpha / plan[0].rank
-    alphas = {module: _whole(scaling * rank) for module, rank in ranks.items()}
-    return ranks, alphas
-
-
-def _whole(value: float) -> float:
-    """16.0 as 16: PEFT documents alpha as a whole number."""
-    return round(value) if math.isclose(value, round(value), rel_tol=1e-12) else value
+    if base_sha256 and model.base_sha256 and base_sha256 != model.base_sha256:
+        raise LoralabError(
+            f"{path} was trained on another base model of the same shape: on weights with the "
+            f"SHA-256 {base_sha256[:12]}…, these have {model.base_sha256[:12]}…"
+        )

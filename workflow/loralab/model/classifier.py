@@ -1,6 +1,7 @@
 """From a base model to the classifier that is trained: adapters, then the head."""
 
 import torch
+from torch import nn
 
 from loralab.config import Lora
 from loralab.model.gpt2 import GPT2, replace_head
@@ -14,13 +15,23 @@ def generator(seed: int, stream: str) -> torch.Generator:
 
 
 def add_adapters(model: GPT2, lora: Lora, seed: int) -> list[PlannedAdapter]:
-    """Plan and inject; return the plan. With two injections the second goes around the first."""
-    plan = plan_adapters(model, lora.targets, lora.rank, lora.alpha)
+    """Plan and inject; return the plan, which lists every layer once for each injection.
+
+    With two injections the second goes around the first.
+    """
+    plan = plan_adapters(model, lora)
     inject(model, plan, lora.dropout, generator(seed, "model/adapters"))
     if lora.injections == 2:
         second = generator(seed, "model/adapters/second")
         inject(model, plan, lora.dropout, second, nest=True)
-    return plan
+    return plan * lora.injections
+
+
+def count_parameters(model: nn.Module) -> dict[str, float]:
+    """How many numbers are `trainable`, how many there are in `total`, and the `percent`."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"trainable": trainable, "total": total, "percent": round(100 * trainable / total, 2)}
 
 
 def add_head(model: GPT2, labels: int, bias: bool, seed: int) -> None:

@@ -28,6 +28,11 @@ class GPT2Shape:
     layers: int
     heads: int
 
+    @property
+    def end_of_text(self) -> int:
+        """The id of `<|endoftext|>`, which comes last in the vocabulary and also pads."""
+        return self.vocabulary - 1
+
 
 # Radford et al. (2019), table 2, with the parameter counts of the released checkpoints.
 SIZES = {
@@ -103,6 +108,7 @@ class GPT2(nn.Module):
     def __init__(self, shape: GPT2Shape, dropout: float = 0.0):
         super().__init__()
         self.shape = shape
+        self.base_sha256: str | None = None  # over the weights, where they were read from a file
         self.wte = nn.Embedding(shape.vocabulary, shape.width)
         self.wpe = nn.Embedding(shape.context, shape.width)
         self.embedding_dropout = nn.Dropout(dropout)
@@ -132,11 +138,22 @@ class GPT2(nn.Module):
         """The head's logits at each message's last real token, which `lengths` tell.
 
         The place comes from the length and never from the padding's id: a message may hold the
-        token that pads. Messages are padded on the right.
+        token that pads. Raises ValueError where messages are not padded on the right.
         """
+        self._check_padding(ids, lengths)
         hidden = self.hidden_states(ids)
         last = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]  # (B, C)
         return self._apply_head(last)
+
+    def _check_padding(self, ids: Tensor, lengths: Tensor) -> None:
+        if ids.device.type != "cpu":
+            return  # reading the answer back would stall a GPU
+        beyond = torch.arange(ids.shape[1]) >= lengths[:, None]  # (B, T)
+        if (ids[beyond] != self.shape.end_of_text).any() or not (lengths > 0).all():
+            raise ValueError(
+                "a message is not padded on the right: beyond its length there must be nothing but "
+                f"the id {self.shape.end_of_text}, and a length is at least 1"
+            )
 
     def _apply_head(self, hidden: Tensor) -> Tensor:
         # The head may be kept in a higher precision than the blocks.

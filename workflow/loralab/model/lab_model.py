@@ -7,10 +7,24 @@ whatever base model an experiment uses.
 import torch
 from torch.nn import functional
 
+from loralab.config import Layers, Lora
+from loralab.model.classifier import count_parameters
 from loralab.model.gpt2 import GPT2, SIZES, replace_head
-from loralab.model.lora import adapter_layers, count_parameters, inject, plan_adapters
+from loralab.model.lora import adapter_layers, inject, plan_adapters
 
-RANK, ALPHA, LABELS = 8, 16, 2
+LABELS = 2
+LORA = Lora(
+    variant="lora",
+    rank=8,
+    alpha=16,
+    rank_pattern={},
+    alpha_pattern={},
+    dropout=0.0,
+    targets="all-linear",
+    exclude=[],
+    layers=Layers(first=0, last=None),
+    injections=1,
+)
 BATCH, LENGTH = 2, 256  # of the lab's gradient check
 
 
@@ -54,7 +68,7 @@ def lab_check_passes_with_every_b_frozen() -> bool:
 
 def _adapted(injections: int) -> GPT2:
     model = GPT2(SIZES["gpt2"])
-    plan = plan_adapters(model, "all-linear", RANK, ALPHA)
+    plan = plan_adapters(model, LORA)
     for _ in range(injections):
         inject(model, plan, nest=injections > 1)
     return model

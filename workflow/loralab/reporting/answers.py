@@ -30,7 +30,9 @@ def answers(found: dict, settings: dict) -> dict[str, str | list[str]]:
 def _structure_answer(parameters: dict, lora: dict) -> str:
     return (
         f"{adapted_layers(parameters, lora)} linear layers became `LoRALinear`: the layer "
-        f"itself, now frozen, as `base`, and beside it A and B of rank {lora['rank']}"
+        f"itself, now frozen, as `base`, and beside it A and B of rank "
+        f"{_range(parameters['ranks'])}"
+        f"{' and the lengths of the rows of its weight' if lora['variant'] == 'dora' else ''}"
         f"{', nested ' + str(lora['injections']) + ' times' if lora['injections'] > 1 else ''}. "
         "Embeddings, norms and the output head are as they were."
     )
@@ -156,6 +158,19 @@ def _conclusion(found: dict) -> str:
         return "These messages do not tell the two apart."
     better = found["only_first_right"] > found["only_second_right"]
     return "The adapter is better." if better else "The baseline is better."
+
+
+def adapter_sentence(parameters: dict, lora: dict) -> str:
+    """Which adapters there are, and on how many layers."""
+    name = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA"}[lora["variant"]]
+    return (
+        f"{name} of rank {_range(parameters['ranks'])}, alpha {_range(parameters['alphas'])} on "
+        f"{adapted_layers(parameters, lora)} linear layers"
+    )
+
+
+def _range(values: list[float]) -> str:
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
 
 
 def adapted_layers(parameters: dict, lora: dict) -> int:

@@ -132,7 +132,7 @@ def _row(block: str, parameter: str) -> str:
 def _spaced_rows(cells: pd.DataFrame, inside: bool) -> dict[str, float]:
     """Where each row goes: every A, every B, the base model's tensors, with gaps between."""
     rows = cells.loc[(cells["block"] != NO_BLOCK) == inside, "row"].unique()
-    groups = ("lora_A", "lora_B", "")
+    groups = ("lora_A", "lora_B", "lora_magnitude", "")
 
     def group(row: str) -> int:
         return next(rank for rank, mark in enumerate(groups) if mark in row)

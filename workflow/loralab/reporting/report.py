@@ -1,5 +1,6 @@
 """The markdown report: every number in it is read from an artifact."""
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import jinja2
 import pandas as pd
 
 from loralab.provenance import MANIFEST, read_json
-from loralab.reporting.answers import adapted_layers, answers
+from loralab.reporting.answers import adapter_sentence, answers
 from loralab.reporting.claims import (
     LAB_WEIGHTS_SHA256,
     differences_from_the_lab,
@@ -54,7 +55,7 @@ def render_report(
         "test": test,
         "headline": _headline(test),
         "base_sentence": _base_sentence(settings["base"], found),
-        "adapted_layers": adapted_layers(found["parameters"], settings["lora"]),
+        "adapter_sentence": adapter_sentence(found["parameters"], settings["lora"]),
         "warnings": _notes(settings) + found["training"]["warnings"],
         "recipe": _recipe(settings),
         "systems": _systems(metrics),
@@ -168,10 +169,11 @@ def _notes(settings: dict) -> list[str]:
     notes, lora = [], settings["lora"]
     if lora["injections"] > 1:
         times = lora["injections"]
+        alpha = (math.sqrt(times) if lora["variant"] == "rslora" else times) * lora["alpha"]
         notes.append(
             f"The adapters were injected {times} times, as the lab did by mistake: every layer "
             f"carries {times} of rank {lora['rank']}, which together are one of rank "
-            f"{times * lora['rank']} with alpha {times * lora['alpha']:g}."
+            f"{times * lora['rank']} with alpha {alpha:g}."
         )
     if settings["data"]["source"] == "embedded":
         notes.append(
@@ -193,11 +195,18 @@ def _notes(settings: dict) -> list[str]:
 
 def _recipe(settings: dict) -> dict[str, str]:
     """The settings of adapter and training, by the names of config.yaml."""
-    chosen = {f"lora.{key}": value for key, value in settings["lora"].items()}
     silent = ("device", "log_every")
     training = {k: v for k, v in settings["training"].items() if k not in silent}
-    chosen |= {f"training.{key}": value for key, value in training.items()}
-    return {key: "none" if value is None else str(value) for key, value in chosen.items()}
+    chosen = _flat("lora", settings["lora"]) | _flat("training", training)
+    empty = (None, [], {})
+    return {key: "none" if value in empty else str(value) for key, value in chosen.items()}
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    """The leaves of nested mappings by their dotted names."""
+    if not isinstance(value, dict) or not value:
+        return {name: value}
+    return {k: leaf for key, v in value.items() for k, leaf in _flat(f"{name}.{key}", v).items()}
 
 
 def _systems(metrics: dict) -> dict[str, dict]:

@@ -20,10 +20,11 @@ from loralab.model.gradient_check import (
     step_problems,
     summarise,
 )
-from loralab.model.lora import adapter_parameters
+from loralab.model.lora import planned_names
 from loralab.provenance import write_json
 from loralab.randomness import stream_seed
 from loralab.reporting.gradient_figures import gradient_flow
+from loralab.stages.plan_file import read_plan
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.pretraining import language_model_loss
 
@@ -44,7 +45,9 @@ def run(job: Job) -> None:
     add_adapters(model, config.lora, config.seed)
     model.train()
     ids = _random_ids(model, config.seed)
-    adapters = {name for name, _ in adapter_parameters(model)}
+    # What the plan lists and not what the model holds: a second injection is to be found out.
+    plan = read_plan(job.layout.run / "inject" / "plan.csv", config.lora.variant)
+    adapters = set(planned_names(plan))
     before_head = gradients(model, language_model_loss(model, ids))
     problems = gradient_problems(model, before_head, adapters)
     add_head(model, len(config.data.labels), config.head.bias, config.seed)
@@ -67,6 +70,7 @@ def _check_classifier(
     optimizer = torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=LEARNING_RATE,
+        weight_decay=0.0,  # which would move a tensor that gets no gradient
     )
     unchanged, moved = step_problems(model, optimizer, loss, trainable)
     return found, unchanged, problems + moved

@@ -1,6 +1,7 @@
 """A finished run as a classifier: base model, adapter, tokenizer and labels together."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tiktoken
@@ -15,7 +16,7 @@ from loralab.stages.encoding import PRECISIONS, check_sizes
 from loralab.stages.layout import Layout
 from loralab.training.batches import EncodedTexts
 from loralab.training.loop import pad_length
-from loralab.training.prediction import predict
+from loralab.training.prediction import predict, predict_logits
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,31 @@ class Classifier:
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """Probability of each label for each text, (n, labels)."""
+        return predict(self.model, *self._batches(texts))
+
+    def logits(self, texts: list[str]) -> np.ndarray:
+        """Logit of each label for each text, (n, labels)."""
+        return predict_logits(self.model, *self._batches(texts))
+
+    def _batches(self, texts: list[str]) -> tuple[EncodedTexts, int, int | None]:
         training = self.config.training
         encoded = [encode(self.tokenizer, text, training.max_length) for text in texts]
-        flat = EncodedTexts.from_lists(encoded)
         batch_size = self.config.evaluation.batch_size
-        return predict(self.model, flat, batch_size, pad_length(training))
+        return EncodedTexts.from_lists(encoded), batch_size, pad_length(training)
 
 
-def load_classifier(layout: Layout, device: torch.device) -> Classifier:
-    """Read a finished run. `layout.config` needs what the stage `evaluate` reads."""
+def load_classifier(
+    layout: Layout, device: torch.device, adapter: Path | None = None
+) -> Classifier:
+    """Read a finished run. `layout.config` needs what the stage `evaluate` reads.
+
+    `adapter` is the folder of another adapter for the same base model, in place of the run's.
+    """
     config = layout.config
     tokenizer = load_tokenizer(layout.tokenizer)
     # The weights that training saw, computed with in float32: in bf16 a text's probabilities would
     # change with the texts that share its batch.
     model = load_base(layout.base, dtype=PRECISIONS[config.training.precision]).float()
     check_sizes(model, tokenizer, config.training.max_length)
-    labels = load_adapter(model, layout.run / "train" / "adapter")
+    labels = load_adapter(model, adapter or layout.run / "train" / "adapter")
     return Classifier(model.to(device).eval(), tokenizer, labels, config)

@@ -1,19 +1,15 @@
 """Stage `inject`: plan the adapters, inject them, count, and hold the published counts to it."""
 
-import dataclasses
-
-import pandas as pd
 import torch
 
-from loralab.data.messages import write_table
 from loralab.model.checkpoints import load_base
-from loralab.model.classifier import add_adapters, add_head
+from loralab.model.classifier import add_adapters, add_head, count_parameters
 from loralab.model.devices import use_threads
 from loralab.model.lab_model import lab_check_passes_with_every_b_frozen, measure_lab_model
-from loralab.model.lora import PlannedAdapter, count_parameters
 from loralab.provenance import read_json, write_json
 from loralab.reporting.claims import claims_before_training
 from loralab.reporting.model_figures import parameter_counts
+from loralab.stages.plan_file import write_plan
 from loralab.stages.runner import Job, Stage, main
 
 
@@ -28,9 +24,11 @@ def run(job: Job) -> None:
     (folder / "structure_after.txt").write_text(f"{model}\n", encoding="utf-8")
     language_model = count_parameters(model)
     add_head(model, len(config.data.labels), config.head.bias, config.seed)
-    write_table(_plan_table(plan * config.lora.injections), folder / "plan.csv")
+    write_plan(plan, folder / "plan.csv")
     counts = {
-        "adapted_modules": len(plan) * config.lora.injections,
+        "adapted_modules": len(plan),
+        "ranks": sorted({entry.rank for entry in plan}),
+        "alphas": sorted({entry.alpha for entry in plan}),
         "adapter_parameters": language_model["trainable"],
         "head_parameters": _head_parameters(model),
         "language_model": {**language_model, "before": before},
@@ -51,11 +49,6 @@ def _claims(job: Job) -> list[dict]:
         split=read_json(job.layout.run / "split" / "split.json"),
         data_sha256=read_json(job.layout.dataset / "source.json")["sha256"],
     )
-
-
-def _plan_table(plan: list[PlannedAdapter]) -> pd.DataFrame:
-    rows = [{**dataclasses.asdict(entry), "parameters": entry.parameters} for entry in plan]
-    return pd.DataFrame(rows)
 
 
 def _head_parameters(model: torch.nn.Module) -> int:

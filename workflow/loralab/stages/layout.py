@@ -50,8 +50,8 @@ class Layout:
     @property
     def adapter_files(self) -> list[Path]:
         """What a stage that loads the trained adapter reads."""
-        train = self.run / "train"
-        return [train / "adapter" / "adapter_model.safetensors", train / MANIFEST]
+        names = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", MANIFEST)
+        return [self.run / "train" / name for name in names]
 
     def folder(self, stage: str) -> Path:
         """The folder in which a stage writes its outputs and its manifest."""

@@ -6,11 +6,12 @@ import torch
 from loralab.data.messages import write_table
 from loralab.errors import raise_all
 from loralab.model.adapters import save_adapter
-from loralab.model.checkpoints import frozen_hash, load_base
+from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.devices import choose_device, describe_device, peak_device_memory, use_threads
 from loralab.model.gpt2 import GPT2
 from loralab.model.lora import adapter_layers
+from loralab.model.tensor_hashes import frozen_hash
 from loralab.model.tokenizer import load_tokenizer
 from loralab.provenance import write_json
 from loralab.reporting.training_figures import training_curves

@@ -17,12 +17,13 @@ from loralab.model.checkpoints import (
     WEIGHTS_FILE,
     load_base,
     save_base,
-    tensor_table,
     write_base_config,
 )
 from loralab.model.classifier import generator
 from loralab.model.devices import use_threads
 from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, initialise
+from loralab.model.tensor_files import read_safetensors
+from loralab.model.tensor_hashes import tensor_table
 from loralab.model.tokenizer import load_tokenizer
 from loralab.reporting.pretraining_figures import pretraining_loss
 from loralab.stages.runner import Job, Stage, main, named_for_the_user
@@ -38,7 +39,8 @@ def run(job: Job) -> None:
     origin = f"base.file {base.file}" if base.source == "file" else f"{WEIGHTS_FILE} of {base.name}"
     with named_for_the_user(job.folder / WEIGHTS_FILE, origin):
         load_base(job.folder)  # every tensor there, of its shape, and finite
-    write_table(tensor_table(job.folder / WEIGHTS_FILE), job.folder / "tensors.csv")
+    table = tensor_table(read_safetensors(job.folder / WEIGHTS_FILE))
+    write_table(table, job.folder / "tensors.csv")
 
 
 def base_shape(base: Base) -> GPT2Shape:

@@ -16,6 +16,7 @@ from loralab.errors import LoralabError
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts, collate, epoch_batches
+from loralab.training.optimizer import build_optimizer, set_learning_rate
 from loralab.training.prediction import loss_and_accuracy, predict
 from loralab.training.schedules import learning_rate_factor
 
@@ -94,9 +95,7 @@ def train_classifier(
 def _start(model: GPT2, train: LabelledTexts, settings: Training, seed: int) -> _Fit:
     torch.manual_seed(stream_seed(seed, "training/dropout"))
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = build_optimizer(model, settings)
     plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
     fit = _Fit(model, train, settings, trainable, optimizer, plan, TrainingRun())
     if fit.steps == 0:
@@ -128,34 +127,39 @@ def _train_epoch(fit: _Fit, epoch: int, bar: tqdm) -> None:
 
 
 def _set_learning_rate(fit: _Fit) -> float:
-    """Give the optimiser the rate of the step that comes next; return it."""
+    """Give the optimiser the rate of the step that comes next; return that of A."""
     settings, step = fit.settings, len(fit.run.history)
     factor = learning_rate_factor(step, fit.steps, settings.schedule, settings.warmup)
     rate = settings.learning_rate * factor
-    for group in fit.optimizer.param_groups:
-        group["lr"] = rate
+    set_learning_rate(fit.optimizer, rate)
     return rate
 
 
 def _train_step(fit: _Fit, rows: np.ndarray) -> dict:
     """One optimiser step on one batch; its loss, gradient norm and counts."""
-    model, settings = fit.model, fit.settings
-    device, padding_id = model.head.weight.device, model.shape.vocabulary - 1
-    ids, lengths = collate(fit.train.texts, rows, padding_id, pad_length(settings), device)
-    labels = torch.from_numpy(fit.train.labels[rows]).to(device)
     fit.optimizer.zero_grad(set_to_none=True)
-    logits = model.classify(ids, lengths)
-    loss = functional.cross_entropy(logits, labels)
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(fit.trainable, settings.gradient_clip or math.inf)
+    parts = np.array_split(rows, min(fit.settings.accumulation, len(rows)))
+    done = [_accumulate(fit, part, len(rows)) for part in parts]
+    norm = torch.nn.utils.clip_grad_norm_(fit.trainable, fit.settings.gradient_clip or math.inf)
     # A step that is not finite would spoil the adapters before anyone could read them.
     if torch.isfinite(norm):
         fit.optimizer.step()
+    sums = {key: sum(part[key] for part in done) for key in done[0]}
+    return {"examples": len(rows), "gradient_norm": norm.item()} | sums
+
+
+def _accumulate(fit: _Fit, rows: np.ndarray, batch: int) -> dict:
+    """Add the gradient of these rows' share of a batch's mean loss; that share, and counts."""
+    model, texts = fit.model, fit.train.texts
+    device, padding_id = model.head.weight.device, model.shape.end_of_text
+    ids, lengths = collate(texts, rows, padding_id, pad_length(fit.settings), device)
+    labels = torch.from_numpy(fit.train.labels[rows]).to(device)
+    logits = model.classify(ids, lengths)
+    loss = functional.cross_entropy(logits, labels) * (len(rows) / batch)
+    loss.backward()
     return {
-        "examples": len(rows),
         "tokens": int(lengths.sum()),
         "loss": loss.item(),
-        "gradient_norm": norm.item(),
         "correct": int((logits.argmax(dim=-1) == labels).sum()),
     }
 

@@ -1,0 +1,75 @@
+"""`loralab export`: a finished run for use with transformers alone."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+
+from loralab.commands.finished_run import layout_of
+from loralab.data.messages import read_table
+from loralab.errors import LoralabError
+from loralab.model.export import LogitChange, export_classifier, logit_change
+from loralab.model.lora import merge, unload
+from loralab.provenance import MANIFEST, check_inputs, whole_or_nothing, write_json
+from loralab.stages.encoding import PRECISIONS
+from loralab.stages.inference import Classifier, load_classifier
+from loralab.stages.layout import Layout
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the command takes."""
+    parser = commands.add_parser("export", help="a folder that transformers opens")
+    parser.add_argument("--run", type=Path, required=True, help="folder, as results/embedded")
+    parser.add_argument("--to", type=Path, required=True, help="folder to make")
+    parser.add_argument(
+        "--merged", action="store_true", required=True, help="adapters merged into the weights"
+    )
+    parser.add_argument(
+        "--precision", default="float32", choices=tuple(PRECISIONS), help="of the weights written"
+    )
+    parser.set_defaults(act=export)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Merge, say how far the logits of the test messages moved, and write the folder."""
+    if options.to.exists() and (not options.to.is_dir() or any(options.to.iterdir())):
+        raise LoralabError(f"{options.to} is there already; name a folder that is not")
+    layout = layout_of(options.run)
+    classifier = load_classifier(layout, torch.device("cpu"))
+    change = _merge(classifier, _test_texts(layout), PRECISIONS[options.precision])
+    with whole_or_nothing(options.to) as folder:
+        export_classifier(classifier.model, classifier.labels, folder)
+        _write_tokenizer(layout, classifier, folder)
+    print(
+        f"{options.to}: merged in {options.precision}. Of {change.texts} test messages the largest "
+        f"change of a logit is {change.largest:.1e}; {change.flipped_labels} labels differ."
+    )
+
+
+def _test_texts(layout: Layout) -> list[str]:
+    path = layout.run / "split" / "test.csv"
+    check_inputs(layout.run / "evaluate" / MANIFEST, [path])
+    return list(read_table(path)["text"])
+
+
+def _merge(classifier: Classifier, texts: list[str], dtype: torch.dtype) -> LogitChange:
+    """Leave a model without adapter layers, its merged weights in `dtype`."""
+    before = classifier.logits(texts)
+    merge(classifier.model)
+    unload(classifier.model)
+    classifier.model.to(dtype)
+    return logit_change(before, classifier.logits(texts))
+
+
+def _write_tokenizer(layout: Layout, classifier: Classifier, folder: Path) -> None:
+    """GPT-2's tokenizer files under the names that transformers looks for."""
+    shutil.copyfile(layout.tokenizer / "encoder.json", folder / "vocab.json")
+    shutil.copyfile(layout.tokenizer / "vocab.bpe", folder / "merges.txt")
+    settings = {
+        "tokenizer_class": "GPT2Tokenizer",
+        "model_max_length": classifier.config.training.max_length,
+        "padding_side": "right",
+        "pad_token": "<|endoftext|>",
+    }
+    write_json(folder / "tokenizer_config.json", settings)
