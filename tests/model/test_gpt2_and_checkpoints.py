@@ -89,6 +89,25 @@ def test_classify_reads_the_last_real_token(base, ids, lengths):
         torch.testing.assert_close(found[row], everywhere[row, length - 1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("ids", "lengths"),
+    [([[63, 63, 5, 6]], [2]), ([[5, 6, 7, 63]], [2]), ([[5, 6, 7, 8]], [0]), ([[63, 63]], [0])],
+    ids=["left padding", "a token beyond the length", "a length of zero", "nothing but padding"],
+)
+def test_what_is_not_padded_on_the_right_is_refused(base, ids, lengths):
+    with pytest.raises(ValueError, match="not padded on the right"):
+        base.classify(torch.tensor(ids), torch.tensor(lengths))
+
+
+def test_the_padding_token_inside_a_message_is_read_like_any_other(base):
+    ids = torch.tensor([[5, 63, 6, 63, 63, 63]])
+    with torch.no_grad():
+        everywhere = base(ids)
+        for length in (3, 4):
+            found = base.classify(ids, torch.tensor([length]))
+            torch.testing.assert_close(found[0], everywhere[0, length - 1], atol=1e-5, rtol=0)
+
+
 def test_every_missing_unexpected_and_misshapen_tensor_is_named(folder):
     tensors = _tensors(folder)
     del tensors["h.0.attn.c_attn.weight"], tensors["ln_f.bias"]

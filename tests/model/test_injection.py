@@ -95,6 +95,13 @@ def test_adapters_of_another_plan_may_not_exist(new_classifier, lora, other):
     assert all(torch.equal(t, before[name]) for name, t in adapter_parameters(model))
 
 
+def test_dora_is_never_nested(base, lora):
+    first, second = (plan_adapters(base, lora(rank=2, variant=v)) for v in ("dora", "lora"))
+    inject(base, first)
+    with pytest.raises(LoralabError, match="already have adapters"):
+        inject(base, second, nest=True)
+
+
 def test_the_frozen_hash_sees_frozen_tensors_alone(base, adapt):
     adapt(base)
     before = frozen_hash(base)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from io import BytesIO, StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,103 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from loralab.provenance import sha256_file
-
-ROOT = Path(__file__).parents[2]
-SMALL = {
-    "data": {"embedded": {"messages": 400, "spam": 120}},
-    "tokenizer": {"embedded": {"messages": 600, "size": 400}},
-    "base": {
-        "shape": {"vocabulary": 400, "width": 16, "layers": 2, "heads": 2},
-        "pretraining": {"messages": 600},
-    },
-    "lora": {"rank": 2, "alpha": 4},
-    "training": {"epochs": 1},
-}
-
-
-# Of stages that do not write in results/embedded/<stage>.
-PLACES = {
-    "download": "resources/data/embedded-sms",
-    "tokenizer": "resources/tokenizer/embedded-bpe",
-    "weights": "resources/base/embedded-gpt2",
-    "report": "results/embedded",
-}
-
-
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def jobs(folder: Path, *arguments: str) -> set[str]:
-    """The rules that a dry run would execute."""
-    dry = snakemake(folder, "--dry-run", "--configfile", "small.yaml", *arguments)
-    assert dry.returncode == 0, dry.stderr
-    lines = (dry.stdout + dry.stderr).splitlines()
-    named = {
-        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
-    }
-    return named - {"all"}
-
-
-def planned(folder: Path) -> dict[str, dict[str, set[str]]]:
-    """The input and output files of every stage's rule, as Snakemake plans them."""
-    dry = snakemake(folder, "--dry-run", "--forceall", "--configfile", "small.yaml")
-    rules: dict[str, dict[str, set[str]]] = {}
-    for line in (dry.stdout + dry.stderr).splitlines():
-        if line.startswith("rule "):
-            rules[line.split()[1].rstrip(":")] = current = {"input": set(), "output": set()}
-        kind, _, paths = line.strip().partition(": ")
-        if line.startswith("    ") and kind in ("input", "output"):
-            current[kind] = set(paths.split(", "))
-    return {rule: files for rule, files in rules.items() if files["output"]}
-
-
-def copy_of_the_project(folder: Path) -> None:
-    """What Snakemake needs of the project, small enough to copy for a test."""
-    for name in ("Snakefile", "config.yaml", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "profiles", folder / "profiles")
-    (folder / "workflow").mkdir()
-    for name in ("rules", "schemas", "report"):
-        shutil.copytree(ROOT / "workflow" / name, folder / "workflow" / name)
-    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
-
-
-# Python runs this at its start where its folder is on PYTHONPATH: it notes what a stage reads.
-NOTE_WHAT_IS_READ = """
-import atexit, os, sys
-stage = next((word for word in sys.orig_argv if word.startswith("loralab.stages.")), None)
-read = set()
-def note(event, arguments):
-    if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
-        path = os.path.relpath(os.fsdecode(arguments[0]))
-        if path.startswith(("results", "resources")) and ".partial" not in path:
-            read.add(path)
-def write():
-    with open(f"read/{stage}", "w") as file:
-        file.write("\\n".join(read))
-if stage:
-    sys.addaudithook(note)
-    atexit.register(write)
-"""
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A project folder in which a small experiment has run; `read/` tells what its stages read."""
-    folder = tmp_path_factory.mktemp("project")
-    copy_of_the_project(folder)
-    (folder / "read").mkdir()
-    (folder / "read" / "sitecustomize.py").write_text(NOTE_WHAT_IS_READ)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder / "read"), prepend=os.pathsep)
-        done = snakemake(folder, "--configfile", "small.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+from project import PLACES, ROOT, SMALL, copy_of_the_project, jobs, planned, snakemake
 
 
 def test_one_command_leads_from_nothing_to_a_report_with_all_its_figures(finished):
@@ -291,17 +194,6 @@ def test_errors_are_the_wrong_predictions_the_most_confident_first(finished):
     assert measured["accuracy"] == pytest.approx(1 - len(wrong) / len(test))
 
 
-def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
-    run = finished / "results" / "embedded"
-    predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
-    predictions = predictions[predictions["split"] == "test"].head(5)
-    texts = pd.read_csv(run / "split" / "test.csv").set_index("id")["text"]
-    chosen = [texts[number] for number in predictions["id"]]
-    answered = pd.read_csv(StringIO(classify(finished, *chosen).stdout))
-    assert (answered["p_spam"] - predictions["p_spam"].to_numpy()).abs().max() < 1e-5
-    assert list(answered["predicted"]) == list(predictions["predicted"])
-
-
 def test_missing_weights_name_the_file_its_hash_and_how_to_supply_it(finished, tmp_path):
     pinned = {"source": "url", "urls": ["http://127.0.0.1:9/model.safetensors"], "sha256": "a" * 64}
     mapping = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -449,96 +341,3 @@ def test_json_lines_are_read_and_split_like_the_same_messages_in_csv(finished, t
         assert done.returncode == 0, done.stdout + done.stderr
         by_format[file_format] = pd.read_csv(run / "split" / "test.csv")[["label", "text"]]
     assert by_format["csv"].equals(by_format["jsonl"])
-
-
-def classify(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
-    """Run `loralab classify` on the finished run."""
-    run = folder / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True)
-
-
-def test_classify_answers_alike_for_arguments_lines_and_a_csv_column(finished, tmp_path):
-    texts = ["win a prize, call now", "lunch, tomorrow?"]
-    pd.DataFrame({"id": [1, 2], "said": texts}).to_csv(tmp_path / "new.csv", index=False)
-    by_argument = classify(finished, *texts)
-    by_line = classify(finished, stdin="\n".join(texts) + "\n")
-    by_column = classify(finished, "--csv", str(tmp_path / "new.csv"), "--column", "said")
-    assert by_argument.returncode == 0, by_argument.stderr
-    assert list(pd.read_csv(StringIO(by_argument.stdout))["text"]) == texts
-    assert by_argument.stdout == by_line.stdout == by_column.stdout
-
-
-def test_classify_writes_a_text_of_several_lines_so_that_it_reads_back(finished):
-    text = "win a prize\r\ncall\rnow"
-    run = finished / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, text]
-    answered = subprocess.run(command, capture_output=True).stdout
-    assert list(pd.read_csv(BytesIO(answered))["text"]) == [text]
-
-
-def test_classify_takes_the_folder_that_it_is_called_in(finished, monkeypatch):
-    monkeypatch.chdir(finished / "results" / "embedded")
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", ".", "hello"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == classify(finished, "hello").stdout
-
-
-def test_classify_refuses_a_base_model_that_was_made_anew_since(finished, tmp_path):
-    for name in ("results", "resources"):
-        shutil.copytree(finished / name, tmp_path / name)
-    assert classify(tmp_path, "hello").returncode == 0
-    weights = tmp_path / "resources" / "base" / "embedded-gpt2" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    failed = classify(tmp_path, "hello")
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert "model.safetensors is not the file that the run was evaluated with" in failed.stderr
-
-
-def test_classify_names_the_line_of_standard_input_that_is_not_utf8(finished):
-    run = finished / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run]
-    failed = subprocess.run(command, input=b"hello\ncaf\xe9\n", capture_output=True)
-    assert failed.returncode == 1
-    assert failed.stderr == (b"loralab: error: standard input line 2 is not UTF-8; convert it\n")
-
-
-def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finished, tmp_path):
-    (tmp_path / "new.csv").write_text("id,said\n1,hello\n")
-    failed = classify(finished, "--csv", str(tmp_path / "new.csv"))
-    assert failed.returncode == 1
-    assert "no one column 'text'" in failed.stderr and "id, said" in failed.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["hello", "  "], "text 2"),
-        (["--csv", "blank.csv"], "blank.csv row 2"),
-        (["--csv", "empty.csv"], "its columns are: none"),
-        (["--csv", "latin.csv"], "latin.csv line 2: byte 0xe9"),
-        (["--csv", "blank.csv", "hello"], "not both"),
-        (["--device", "tpu", "hello"], "invalid choice"),
-    ],
-)
-def test_classify_refuses_what_it_cannot_answer_in_one_line(
-    finished, tmp_path, monkeypatch, arguments, complaint
-):
-    (tmp_path / "blank.csv").write_text('text\nhello\n" "\n')
-    (tmp_path / "empty.csv").write_text("")
-    (tmp_path / "latin.csv").write_bytes("text\ncaf\xe9\n".encode("latin-1"))
-    monkeypatch.chdir(tmp_path)
-    failed = classify(finished, *arguments)
-    assert failed.returncode != 0 and failed.stdout == ""
-    assert complaint in failed.stderr and "Traceback" not in failed.stderr
-
-
-@pytest.mark.parametrize("run", ["results", "nowhere"])
-def test_classify_says_so_where_there_is_no_finished_run(finished, run):
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", finished / run, "hello"]
-    failed = subprocess.run(command, capture_output=True, text=True)
-    assert failed.returncode == 1
-    assert "Traceback" not in failed.stderr and "manifest.json" in failed.stderr

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from loralab.training.batches import EncodedTexts
+from loralab.training.loop import train_classifier
 from loralab.training.prediction import loss_and_accuracy, predict
 
 PADDING = 63
@@ -28,6 +29,23 @@ def test_batch_size_and_padding_change_no_probability(model, task, batch_size, p
     np.testing.assert_allclose(found, alone, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-12)
     assert np.ptp(alone[:, 0]) > 0.1
+
+
+def test_on_a_bf16_base_at_least_995_of_1000_labels_are_those_of_float32(
+    new_classifier, task, settings
+):
+    drawn = np.random.default_rng(5)
+    ids = [drawn.integers(0, 63, size=drawn.integers(1, 13)).tolist() for _ in range(1000)]
+    texts = EncodedTexts.from_lists(ids)
+    model = new_classifier()
+    train_classifier(model, task, None, settings(epochs=16), seed=1)
+    expected = predict(model, texts, 32).argmax(axis=1)
+    assert 0.3 < expected.mean() < 0.7
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+    found = predict(model, texts, 32).argmax(axis=1)
+    assert (found == expected).sum() >= 995
 
 
 def test_the_order_of_texts_changes_no_probability(model, task):

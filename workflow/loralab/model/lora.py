@@ -100,7 +100,7 @@ class LoRALinear(nn.Module):
         update = self.scaling * functional.linear(low, self.lora_B.to(x.dtype))  # (..., out)
         if self.lora_magnitude is None:
             return output + update
-        gain = self._gain(self._adapted_weight().detach())  # (out,)
+        gain = self._gain(self._adapted_weight())  # (out,)
         unbiased = output if self.bias is None else output - self.bias
         # At the start the gain is 1 and the update 0: what is added is exactly nothing.
         return output + (gain - 1).to(x.dtype) * unbiased + gain.to(x.dtype) * update
@@ -126,7 +126,7 @@ class LoRALinear(nn.Module):
 
 
 def row_lengths(weight: Tensor) -> Tensor:  # (out, in) -> (out,)
-    """The Euclidean length of each row, at least in float32."""
+    """The Euclidean length of each row, at least in float32, without a gradient."""
     wide = torch.promote_types(weight.dtype, torch.float32)
     return torch.linalg.vector_norm(weight.detach().to(wide), dim=1)
 
@@ -164,15 +164,12 @@ def plan_adapters(model: GPT2, lora: Lora) -> list[PlannedAdapter]:
         for name, module in model.h.named_modules(prefix="h")
         if isinstance(module, (nn.Linear, LoRALinear)) and not name.endswith(".base")
     }
-    plan = [
-        PlannedAdapter(
-            *(name, linear[name].in_features, linear[name].out_features),
-            first_match(lora.rank_pattern, name, lora.rank),
-            first_match(lora.alpha_pattern, name, lora.alpha),
-            lora.variant,
-        )
-        for name in choose(list(linear), lora)
-    ]
+    plan = []
+    for name in choose(list(linear), lora):
+        sides = linear[name].in_features, linear[name].out_features
+        rank = first_match(lora.rank_pattern, name, lora.rank)
+        alpha = first_match(lora.alpha_pattern, name, lora.alpha)
+        plan.append(PlannedAdapter(name, *sides, rank, alpha, lora.variant))
     too_large = [e for e in plan if e.rank > min(e.in_features, e.out_features)]
     problems = [f"{e.rank} of {e.module}, {e.in_features} to {e.out_features}" for e in too_large]
     raise_all(problems, "lora.rank exceeds a layer's smaller side")
@@ -207,7 +204,7 @@ def inject(
     present = present_plan(model)
     if exist_ok and present == list(plan):
         return
-    if present and not nest:
+    if present and (not nest or "dora" in {entry.variant for entry in [*present, *plan]}):
         raise LoralabError(
             f"{present[0].module} and {len(present) - 1} more already have adapters; injecting "
             "twice would nest them and train twice the rank that is reported"

@@ -1,0 +1,73 @@
+"""A copy of the project to run Snakemake in, on an experiment small enough for a test."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "data": {"embedded": {"messages": 400, "spam": 120}},
+    "tokenizer": {"embedded": {"messages": 600, "size": 400}},
+    "base": {
+        "shape": {"vocabulary": 400, "width": 16, "layers": 2, "heads": 2},
+        "pretraining": {"messages": 600},
+    },
+    "lora": {"rank": 2, "alpha": 4},
+    "training": {"epochs": 1},
+}
+
+
+# Of stages that do not write in results/embedded/<stage>.
+PLACES = {
+    "download": "resources/data/embedded-sms",
+    "tokenizer": "resources/tokenizer/embedded-bpe",
+    "weights": "resources/base/embedded-gpt2",
+    "report": "results/embedded",
+}
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in a copy of the project."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def jobs(folder: Path, *arguments: str) -> set[str]:
+    """The rules that a dry run would execute."""
+    dry = snakemake(folder, "--dry-run", "--configfile", "small.yaml", *arguments)
+    assert dry.returncode == 0, dry.stderr
+    lines = (dry.stdout + dry.stderr).splitlines()
+    named = {
+        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
+    }
+    return named - {"all"}
+
+
+def planned(folder: Path) -> dict[str, dict[str, set[str]]]:
+    """The input and output files of every stage's rule, as Snakemake plans them."""
+    dry = snakemake(folder, "--dry-run", "--forceall", "--configfile", "small.yaml")
+    rules: dict[str, dict[str, set[str]]] = {}
+    for line in (dry.stdout + dry.stderr).splitlines():
+        if line.startswith("rule "):
+            rules[line.split()[1].rstrip(":")] = current = {"input": set(), "output": set()}
+        kind, _, paths = line.strip().partition(": ")
+        if line.startswith("    ") and kind in ("input", "output"):
+            current[kind] = set(paths.split(", "))
+    return {rule: files for rule, files in rules.items() if files["output"]}
+
+
+def copy_of_the_project(folder: Path) -> None:
+    """What Snakemake needs of the project, small enough to copy for a test."""
+    for name in ("Snakefile", "config.yaml", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    (folder / "workflow").mkdir()
+    for name in ("rules", "schemas", "report"):
+        shutil.copytree(ROOT / "workflow" / name, folder / "workflow" / name)
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
