@@ -310,10 +310,16 @@ def own_messages(finished: Path, folder: Path, file_format: str) -> Path:
             "label_column": "topic",
             "text_column": "message",
         },
-        "training": {"epochs": 1, "batch_size": 16},
+        "lora": {
+            "variant": "dora",
+            "rank": 2,
+            "rank_pattern": {"c_fc": 3},
+            "exclude": [r"h\.0\.attn\.k_proj"],
+        },
+        "training": {"epochs": 1, "batch_size": 16, "accumulation": 3, "loraplus_lr_ratio": 4},
         "report": {"examples": ["will it rain?"]},
     }
-    small = {key: SMALL[key] for key in ("tokenizer", "base", "lora")}
+    small = {key: SMALL[key] for key in ("tokenizer", "base")}
     (folder / "small.yaml").write_text(yaml.safe_dump(small | mine), encoding="utf-8")
     return folder / "results" / "mine"
 
@@ -328,7 +334,12 @@ def test_own_messages_of_three_classes_reach_a_report(finished, tmp_path):
     predictions = pd.read_csv(run / "evaluate" / "predictions.csv")
     probabilities = predictions[["p_weather", "p_food", "p_money"]]
     assert abs(probabilities.sum(axis=1) - 1).max() < 1e-5
+    plan = pd.read_csv(run / "inject" / "plan.csv")
+    assert len(plan) == 11 and set(plan["rank"]) == {2, 3}
+    counts = json.loads((run / "inject" / "parameters.json").read_text())
+    assert plan["parameters"].sum() == counts["language_model"]["trainable"]
     report = (run / "report.md").read_text(encoding="utf-8")
+    assert "DoRA of rank 2 to 3, alpha 16 on 11 linear layers" in report
     assert "will it rain?" in report
     assert all((run / part.split(")")[0]).is_file() for part in report.split("](")[1:])
 
