@@ -185,6 +185,12 @@ CONTRADICTIONS = [
     ({"base": {"shape": {"context": 128}}}, "training.max_length is 256, more than"),
     ({"data": {"label_column": "kind"}}, "data.label_column 'kind' is not among data.columns"),
     ({"base": {"shape": {"heads": 3}}}, "base.shape.width is no multiple of base.shape.heads"),
+    ({"lora": {"injections": 2, "variant": "dora"}}, "lora.variant dora cannot make"),
+    ({"training": {"accumulation": 9}}, "training.accumulation is more than training.batch_size"),
+    (
+        {"data": {"labels": ["a", "b", "c"]}, "base": {"shape": {"width": 2, "heads": 1}}},
+        "head.bias is true with 3 data.labels; beyond base.shape.width, 2, PEFT has no place",
+    ),
 ]
 
 
@@ -221,6 +227,10 @@ def test_an_unreadable_source_is_named(source, reason):
         ("experiment", "2", "2"),
         ("mirror", "null", None),
         ("lora.injections", "2", 2),
+        ("lora.layers.last", "3", 3),
+        ("lora.layers.last", "null", None),
+        ("lora.rank_pattern.c_fc", "16", 16),
+        ("lora.alpha_pattern.c_fc", "0.5", 0.5),
         ("training.epochs", 2.0, 2),
         ("training.epochs", "2.0", 2),
         ("lora.injections", 2.0, 2),

@@ -218,6 +218,12 @@ def _contradictions(mapping: dict) -> list[str]:
             f"training.max_length is {mapping['training']['max_length']}, more than "
             f"base.shape.context, {base['shape']['context']}"
         )
+    width = base["shape"]["width"]
+    if base["size"] == "custom" and mapping["head"]["bias"] and len(data["labels"]) > width:
+        problems.append(
+            f"head.bias is true with {len(data['labels'])} data.labels; beyond base.shape.width, "
+            f"{width}, PEFT has no place for it: set it to false"
+        )
     if mapping["lora"]["injections"] > 1 and mapping["lora"]["variant"] == "dora":
         problems.append(
             "lora.injections 2 is the lab's mistake, which lora.variant dora cannot make"

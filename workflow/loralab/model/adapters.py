@@ -5,8 +5,6 @@ the labels, the head's bias (PEFT finds it in the final norm), and hashes of the
 the tensors. So a file written here is read back bit for bit, and one that PEFT wrote is read too.
 """
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from loralab.errors import LoralabError, raise_all
+from loralab.model import adapter_metadata
+from loralab.model.adapter_metadata import AdapterMetadata, read_adapter_metadata
 from loralab.model.checkpoints import READABLE
 from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.head_bias import head_with_norm, norm_bias_with
@@ -41,13 +41,12 @@ from loralab.model.peft_format import (
     to_peft,
 )
 from loralab.model.peft_settings import PeftSettings, read_settings, write_settings
-from loralab.model.tensor_files import read_metadata, read_safetensors, write_safetensors
+from loralab.model.tensor_files import read_safetensors, write_safetensors
 from loralab.model.tensor_hashes import tensors_sha256
 from loralab.provenance import read_json, write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
-METADATA_KEY = "loralab"
 
 
 @dataclass(frozen=True)
@@ -69,21 +68,15 @@ def save_adapter(model: GPT2, labels: list[str], base_name: str, folder: Path) -
     Raises LoralabError where PEFT's format cannot express the model.
     """
     plan, state = _flat_adapters(model)
-    tensors = to_peft(plan, state, lambda layer: row_lengths(_plain(model, layer).weight).cpu())
+    tensors = to_peft(plan, state, lambda path: row_lengths(model.get_submodule(path).weight).cpu())
     tensors |= _head_tensors(model)
-    description = {
-        "labels": labels,
-        "plan": [dataclasses.asdict(entry) for entry in plan],
-        "head_bias": None if model.head.bias is None else model.head.bias.tolist(),
-        "base_sha256": model.base_sha256,
-        "tensors_sha256": tensors_sha256(tensors),
-    }
+    bias = None if model.head.bias is None else model.head.bias.tolist()
+    metadata = AdapterMetadata(labels, plan, bias, model.base_sha256, tensors_sha256(tensors))
     dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
     saved_modules = ["score"] if model.head.bias is None else ["score", "ln_f"]
     settings = write_settings(fuse(plan), dropout, base_name, saved_modules)
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = json.dumps(description, sort_keys=True)
-    write_safetensors(tensors, folder / ADAPTER_FILE, METADATA_KEY, metadata)
+    write_safetensors(tensors, folder / ADAPTER_FILE, adapter_metadata.KEY, metadata.to_json())
     write_json(folder / ADAPTER_CONFIG_FILE, settings)
 
 
@@ -120,13 +113,6 @@ def _flat_adapters(model: GPT2) -> tuple[list[PlannedAdapter], dict[str, Tensor]
     return plan, state
 
 
-def _plain(model: nn.Module, path: str) -> nn.Module:
-    layer = model.get_submodule(path)
-    while isinstance(layer, LoRALinear):
-        layer = layer.base
-    return layer
-
-
 # --- reading ----------------------------------------------------------------------------------
 
 
@@ -151,20 +137,24 @@ def read_adapter(model: GPT2, folder: Path) -> SavedAdapter:
     path, config_path = folder / ADAPTER_FILE, folder / ADAPTER_CONFIG_FILE
     tensors = read_safetensors(path)
     settings = read_settings(read_json(config_path), str(config_path))
-    description = read_metadata(path, METADATA_KEY)
-    if description is None:
+    metadata = read_adapter_metadata(path)
+    if metadata is None:
         return _read_foreign(model, tensors, settings, folder)
-    return _read_own(model, tensors, settings, description, folder)
+    return _read_own(model, tensors, settings, metadata, folder)
 
 
 def _read_own(
-    model: GPT2, tensors: dict[str, Tensor], settings: PeftSettings, description: dict, folder: Path
+    model: GPT2,
+    tensors: dict[str, Tensor],
+    settings: PeftSettings,
+    metadata: AdapterMetadata,
+    folder: Path,
 ) -> SavedAdapter:
     path = folder / ADAPTER_FILE
-    plan, labels, head_bias = _checked(description, path)
-    _check_base(model, plan, description["base_sha256"], path)
+    plan, labels, bias = metadata.plan, metadata.labels, metadata.head_bias
+    _check_base(model, plan, metadata.base_sha256, path)
     fused = fuse(plan)
-    expected = expected_tensors(fused) | _expected_head(model, len(labels), head_bias is not None)
+    expected = expected_tensors(fused) | _expected_head(model, len(labels), bias is not None)
     _check_tensors(tensors, expected, (torch.float32,), path)
     config_path = folder / ADAPTER_CONFIG_FILE
     if settings.dora != (plan[0].variant == "dora"):
@@ -173,11 +163,11 @@ def _read_own(
             f"{plan[0].variant}"
         )
     raise_all(_rank_problems(fused, settings, tensors), str(config_path))
-    if tensors_sha256(tensors) != description["tensors_sha256"]:
+    if tensors_sha256(tensors) != metadata.tensors_sha256:
         raise LoralabError(f"{path} was changed after it was written; train again")
     head = {"weight": tensors[f"{HEAD}weight"]}
-    if head_bias is not None:
-        head["bias"] = torch.tensor(head_bias)
+    if bias is not None:
+        head["bias"] = torch.tensor(bias)
     return SavedAdapter(plan, from_peft(plan, tensors, shared_a=False), head, labels)
 
 
@@ -258,39 +248,6 @@ def _rank_problems(
                 f"{entry.module} is scaled by {there:g} there, by {entry.scaling:g} here"
             )
     return problems
-
-
-def _checked(
-    description: dict, path: Path
-) -> tuple[list[PlannedAdapter], list[str], list[float] | None]:
-    """The plan, the labels and the head's bias that the file's metadata hold."""
-    try:
-        plan = [PlannedAdapter(**entry) for entry in description["plan"]]
-        labels = [str(label) for label in description["labels"]]
-        bias = description["head_bias"]
-        sound = len(labels) >= 2 and bool(plan) and all(_is_sound(entry) for entry in plan)
-        sound = sound and (bias is None or len(bias) == len(labels))
-        sound = sound and (bias is None or all(_is_number(number) for number in bias))
-        sound = sound and {"base_sha256", "tensors_sha256"} <= description.keys()
-    except (KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise LoralabError(f"{path} has damaged {METADATA_KEY} metadata; train again")
-    return plan, labels, bias
-
-
-def _is_sound(entry: PlannedAdapter) -> bool:
-    whole = (entry.in_features, entry.out_features, entry.rank)
-    return (
-        isinstance(entry.module, str)
-        and all(type(number) is int and number >= 1 for number in whole)
-        and _is_number(entry.alpha)
-        and entry.variant in TRAINED
-    )
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _check_base(
