@@ -8,6 +8,8 @@ import pytest
 import torch
 from loralab.config import Lora, build
 from loralab.config_file import load_mapping, merge
+from loralab.model.tensor_hashes import tensors_sha256
+from torch import nn
 
 # The same examples every time, however slow the machine.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
@@ -23,6 +25,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def frozen_hash() -> Callable[[nn.Module], str]:
+    """SHA-256 over the frozen tensors of a model."""
+    return lambda model: tensors_sha256(
+        {name: p for name, p in model.named_parameters() if not p.requires_grad}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -186,7 +186,10 @@ CONTRADICTIONS = [
     ({"data": {"label_column": "kind"}}, "data.label_column 'kind' is not among data.columns"),
     ({"base": {"shape": {"heads": 3}}}, "base.shape.width is no multiple of base.shape.heads"),
     ({"lora": {"injections": 2, "variant": "dora"}}, "lora.variant dora cannot make"),
-    ({"training": {"accumulation": 9}}, "training.accumulation is more than training.batch_size"),
+    (
+        {"training": {"accumulation": 9}},
+        "training.accumulation is 9, more than training.batch_size, 8",
+    ),
     (
         {"data": {"labels": ["a", "b", "c"]}, "base": {"shape": {"width": 2, "heads": 1}}},
         "head.bias is true with 3 data.labels; beyond base.shape.width, 2, PEFT has no place",

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.gpt2 import GPT2, GPT2Shape
+from loralab.model.gpt2 import GPT2
+from loralab.model.shapes import GPT2Shape
 
 LENGTHS = torch.tensor([9, 1, 5, 7])
 SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=2, heads=2)

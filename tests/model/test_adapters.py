@@ -13,8 +13,16 @@ from loralab.errors import LoralabError
 from loralab.model.adapters import load_adapter, save_adapter
 from loralab.model.checkpoints import load_base, save_base
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.gpt2 import GPT2Shape
-from loralab.model.lora import TRAINED, adapter_layers, present_plan
+from loralab.model.gpt2 import replace_head
+from loralab.model.lora import (
+    TRAINED,
+    adapter_layers,
+    adapter_parameters,
+    inject,
+    plan_adapters,
+    present_plan,
+)
+from loralab.model.shapes import GPT2Shape
 from safetensors import safe_open
 
 LABELS = ["ham", "spam"]
@@ -150,6 +158,7 @@ def test_the_configuration_tells_rank_and_alpha_of_each_fused_layer(folder):
     assert config["alpha_pattern"] == {"h.0.attn.c_attn": 24, "h.1.attn.c_attn": 24}
     assert (config["use_rslora"], config["use_dora"]) == (False, False)
     assert config["modules_to_save"] == ["score", "ln_f"]
+    assert config["fan_in_fan_out"] is True  # transformers keeps GPT-2's weights as (in, out)
 
 
 def test_the_dropout_of_the_adapters_is_in_the_configuration(new_classifier, tmp_path):
@@ -175,8 +184,68 @@ def test_a_head_whose_bias_cannot_be_carried_is_refused_before_anything_is_writt
 
 
 def test_a_model_without_adapters_is_refused(base, tmp_path):
-    with pytest.raises(LoralabError, match="no adapter to save"):
+    with pytest.raises(LoralabError, match="a head of 64 outputs cannot have"):
         save_adapter(base, LABELS, "tiny", tmp_path)
+    replace_head(base, 2, bias=False)
+    with pytest.raises(LoralabError, match="one variant; found none"):
+        save_adapter(base, LABELS, "tiny", tmp_path)
+
+
+def test_what_peft_cannot_express_is_refused_before_anything_is_written(base, lora, tmp_path):
+    first = plan_adapters(base, lora(rank=2, targets=["q_proj"], variant="dora"))
+    inject(base, first + plan_adapters(base, lora(rank=2, targets=["k_proj"])))
+    replace_head(base, 2, bias=False)
+    with pytest.raises(LoralabError, match="one variant; found none or several"):
+        save_adapter(base, LABELS, "tiny", tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_nested_adapters_of_unlike_scalings_are_refused(base, lora, tmp_path):
+    inject(base, plan_adapters(base, lora(rank=2, alpha=4)))
+    inject(base, plan_adapters(base, lora(rank=2, alpha=5)), nest=True)
+    replace_head(base, 2, bias=False)
+    with pytest.raises(LoralabError, match="unlike scalings"):
+        save_adapter(base, LABELS, "tiny", tmp_path)
+
+
+def test_nested_adapters_of_unlike_ranks_are_saved_at_their_sum(
+    base, lora, new_base, ids, lengths, tmp_path
+):
+    for rank in (2, 4):
+        inject(base, plan_adapters(base, lora(rank=rank, alpha=rank)), nest=True)
+    replace_head(base, 2, bias=False)
+    with torch.no_grad():
+        for _, tensor in adapter_parameters(base):
+            tensor.normal_(0.0, 0.2)
+    save_adapter(base, LABELS, "tiny", tmp_path)
+    loaded = new_base()
+    load_adapter(loaded, tmp_path)
+    assert {layer.rank for _, layer in adapter_layers(loaded)} == {6}
+    found, expected = (m.eval().classify(ids, lengths) for m in (loaded, base))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda m: m.bfloat16(), "holds torch.bfloat16, expected torch.float32"),
+        (lambda m: m.h[0].mlp.c_fc.lora_A.data.fill_(float("nan")), "lora_A.weight holds NaN"),
+        (lambda m: m.head.weight.data.fill_(float("nan")), "score.weight holds NaN"),
+        (lambda m: m.head.bias.data.fill_(float("inf")), "cannot be carried"),
+    ],
+)
+def test_a_model_that_could_not_be_read_back_is_not_written(new_classifier, tmp_path, spoil, words):
+    model = new_classifier()
+    spoil(model)
+    with pytest.raises(LoralabError, match=words):
+        save_adapter(model, LABELS, "tiny", tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("labels", [[], ["ham"], ["ham", "ham"], ["a", "b", "c"]])
+def test_labels_that_are_not_those_of_the_head_are_refused(new_classifier, tmp_path, labels):
+    with pytest.raises(LoralabError, match="a head of 2 outputs cannot have the labels"):
+        save_adapter(new_classifier(), labels, "tiny", tmp_path)
 
 
 # --- another base model -----------------------------------------------------------------------
@@ -249,6 +318,29 @@ def test_a_tensor_changed_in_its_last_bit_is_found_out(new_base, folder, name):
     assert "was changed after it was written; train again" in _refusal(new_base(), folder)
 
 
+def _swap_ranks(description) -> None:
+    query, key = description["plan"][:2]
+    query |= {"rank": 2, "alpha": 4}
+    key |= {"rank": 6, "alpha": 12}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda description: description.update(head_bias=[5.0, -5.0]),
+        lambda description: description["labels"].reverse(),
+        lambda description: description.update(labels=["ham", "egg"]),
+        lambda description: description["plan"].reverse(),
+        _swap_ranks,
+        lambda description: description.update(base_sha256="0" * 64),
+        lambda description: description.update(sha256="0" * 64),
+    ],
+)
+def test_a_changed_description_is_found_out(new_base, folder, change):
+    _change_description(folder, change)
+    assert "was changed after it was written; train again" in _refusal(new_base(), folder)
+
+
 @pytest.mark.parametrize("dtype", [torch.int32, torch.float64, torch.bool, torch.bfloat16])
 def test_an_adapter_of_another_type_is_refused_by_its_tensor(new_base, folder, dtype):
     name = TRUNK + "h.0.mlp.c_fc.lora_A.weight"
@@ -262,6 +354,18 @@ def test_a_truncated_adapter_is_one_error(new_base, folder, kept):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
     assert "no sound safetensors file" in _refusal(new_base(), folder)
+
+
+def test_a_pickle_beside_is_named_and_not_opened(new_base, folder):
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    assert "adapter_model.bin beside it is a pickle" in _refusal(new_base(), folder)
+
+
+def test_a_folder_in_place_of_the_file_is_named(new_base, folder):
+    path = folder / "adapter_model.safetensors"
+    path.unlink()
+    path.mkdir()
+    assert f"{path} cannot be read" in _refusal(new_base(), folder)
 
 
 def test_a_pickle_under_the_name_of_an_adapter_is_never_unpickled(new_base, folder):
@@ -284,7 +388,15 @@ def test_a_missing_file_is_named(new_base, folder, name):
 
 @pytest.mark.parametrize(
     "metadata",
-    ["[]", "{}", "{", "3", '{"plan": 3, "labels": ["a", "b"]}', '{"plan": [{"x": 1}]}'],
+    [
+        "[" * 200_000,
+        "[]",
+        "{}",
+        "{",
+        "3",
+        '{"plan": 3, "labels": ["a", "b"]}',
+        '{"plan": [{"x": 1}]}',
+    ],
 )
 def test_damaged_metadata_is_one_clear_error(new_base, folder, metadata):
     path = folder / "adapter_model.safetensors"
@@ -303,6 +415,11 @@ def test_damaged_metadata_is_one_clear_error(new_base, folder, metadata):
         {"module": 3},
         {"variant": "adalora"},
         {"in_features": True},
+        {"rank": 2**62},
+        {"alpha": 10**400},
+        {"alpha": 0},
+        {"variant": "dora"},
+        {"surprise": 1},
     ],
 )
 def test_a_damaged_plan_is_refused(new_base, folder, change):
@@ -316,6 +433,12 @@ def test_a_damaged_plan_is_refused(new_base, folder, change):
         {"head_bias": [1.0]},
         {"head_bias": ["1", 2]},
         {"head_bias": 3},
+        {"head_bias": [10**400, 1]},
+        {"head_bias": [1e300, 1]},
+        {"base_sha256": 5},
+        {"sha256": None},
+        {"labels": ["ham", 3]},
+        {"surprise": 1},
         {"labels": ["ham"]},
         {"labels": 5},
         {"plan": []},
@@ -357,6 +480,12 @@ def test_a_missing_key_of_the_configuration_is_named(new_base, folder, key):
         ({"rank_pattern": {"c_fc": 0}}, "rank_pattern 'c_fc' is 0; expected a whole number"),
         ({"rank_pattern": [1]}, "rank_pattern is [1]; expected a mapping"),
         ({"alpha_pattern": {"(": 1}}, "alpha_pattern '(' is no regular expression"),
+        ({"r": 2**62}, "expected a whole number above 0"),
+        ({"lora_alpha": 10**400}, "expected a number"),
+        ({"rank_pattern": {"(?i)C_ATTN": 8}}, "h.0.attn.c_attn has rank 8 there"),
+        ({"use_dora": "no"}, "use_dora is 'no'; expected true or false"),
+        ({"target_modules": "("}, "target_modules '(' is no regular expression"),
+        ({"target_modules": 5}, "target_modules is 5; expected a list or a pattern"),
         ({"r": 8}, "h.0.attn.c_proj has rank 8 there, its tensors have 4"),
         ({"lora_alpha": 9}, "h.0.attn.c_proj is scaled by 2.25 there, by 2 here"),
         ({"use_rslora": True}, "h.0.attn.c_attn is scaled by 6.9282 there, by 2 here"),
@@ -370,7 +499,7 @@ def test_a_configuration_that_says_something_else_is_refused_in_words(
     assert words in _refusal(new_base(), folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "null"])
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "[" * 200_000])
 def test_a_configuration_that_is_no_mapping_is_refused(new_base, folder, content):
     (folder / "adapter_config.json").write_text(content)
     assert "adapter_config.json" in _refusal(new_base(), folder)

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from loralab.model.export import export_classifier, logit_change
-from loralab.model.lora import TRAINED, merge, unload
+from loralab.errors import LoralabError
+from loralab.model.export import export_classifier, logit_change, make_exportable
+from loralab.model.head_bias import move_head_bias
+from loralab.model.lora import TRAINED, merge
 
 LABELS = ["ham", "spam"]
 
 
 def _merged(new_classifier, **settings):
     model = new_classifier(**settings)
-    merge(model)
-    unload(model)
+    make_exportable(model, torch.float32)
     return model
 
 
@@ -48,3 +49,43 @@ def test_the_change_of_logits_and_labels_is_counted():
     found = logit_change(before, after)
     assert (found.texts, found.largest, found.flipped_labels) == (3, 2.0, 1)
     assert logit_change(before, before).largest == 0.0
+
+
+def test_in_bf16_transformers_gives_the_logits_that_we_measured(
+    new_classifier, ids, lengths, tmp_path
+):
+    model = new_classifier()
+    make_exportable(model, torch.bfloat16)
+    export_classifier(model, LABELS, tmp_path)
+    stock = transformers.GPT2ForSequenceClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        found, expected = stock.eval()(input_ids=ids).logits, model.classify(ids, lengths)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda model: None, "a head with a bias cannot be exported; make_exportable"),
+        (lambda model: (move_head_bias(model), merge(model)), "merge and unload them first"),
+        (lambda model: make_exportable(model, torch.float32), "2 outputs cannot have 3 labels"),
+        (
+            lambda model: (
+                make_exportable(model, torch.float32),
+                model.head.weight.data.fill_(float("nan")),
+            ),
+            "tensor score.weight holds NaN",
+        ),
+    ],
+    ids=["with a bias", "with adapters", "labels", "NaN"],
+)
+def test_what_transformers_would_read_otherwise_is_not_exported(
+    new_classifier, tmp_path, spoil, words
+):
+    model = new_classifier()
+    spoil(model)
+    labels = [*LABELS, "x"] if "labels" in words else LABELS
+    with pytest.raises(LoralabError, match=words):
+        export_classifier(model, labels, tmp_path)
+    assert not list(tmp_path.iterdir())

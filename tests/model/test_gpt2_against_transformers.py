@@ -6,7 +6,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loralab.model.checkpoints import base_config, from_file_layout, to_file_layout
-from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, replace_head
+from loralab.model.gpt2 import GPT2, replace_head
+from loralab.model.shapes import SIZES, GPT2Shape
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -107,6 +108,13 @@ def test_any_shape_gives_the_classification_logits_of_transformers(shape, labels
     with torch.no_grad():
         found, expected = model.classify(ids, lengths), oracle(ids).logits
     torch.testing.assert_close(found, expected, **TOLERANCE)
+
+
+def test_the_configuration_of_the_published_model_is_what_transformers_takes_for_granted():
+    stock = transformers.GPT2Config().to_dict()
+    ours = base_config(SIZES["gpt2"])
+    ours.pop("n_ctx")  # of older versions, for which n_positions now stands
+    assert ours == {key: stock[key] for key in ours}
 
 
 @pytest.mark.parametrize("size", SIZES)

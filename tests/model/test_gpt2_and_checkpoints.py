@@ -1,5 +1,6 @@
 """GPT-2 against transformers, its files, and what loading refuses."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import torch
 import transformers
 from loralab.errors import LoralabError
 from loralab.model.checkpoints import load_base, read_base_shape, save_base
-from loralab.model.gpt2 import GPT2, SIZES, initialise
+from loralab.model.gpt2 import GPT2, initialise
+from loralab.model.shapes import SIZES
 from loralab.model.tensor_files import read_safetensors
 
 
@@ -90,6 +92,47 @@ def test_classify_reads_the_last_real_token(base, ids, lengths):
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "llama"),
+        ("activation_function", "relu"),
+        ("activation_function", "gelu"),
+        ("layer_norm_epsilon", 0.1),
+        ("scale_attn_weights", False),
+        ("scale_attn_by_inverse_layer_idx", True),
+        ("add_cross_attention", True),
+    ],
+)
+def test_a_configuration_of_another_network_is_refused(folder, key, value):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(LoralabError, match=f"another network than GPT-2: {key} is {value!r}"):
+        load_base(folder)
+
+
+def test_an_output_layer_of_its_own_is_refused(folder):
+    tensors = _tensors(folder)
+    tensors["lm_head.weight"] = tensors["wte.weight"] + 1
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError, match=r"lm_head\.weight is not wte\.weight"):
+        load_base(folder)
+
+
+def test_a_number_too_large_for_float32_is_refused(folder):
+    tensors = _tensors(folder)
+    tensors["ln_f.bias"] = tensors["ln_f.bias"].double()
+    tensors["ln_f.bias"][0] = 1e39
+    _rewrite(folder, tensors)
+    with pytest.raises(LoralabError, match=r"ln_f\.bias holds NaN or infinity"):
+        load_base(folder)
+
+
+def test_a_model_with_adapters_is_not_written_as_a_base(new_classifier, tmp_path):
+    with pytest.raises(LoralabError, match="merge and unload them first"):
+        save_base(new_classifier(), tmp_path)
+
+
+@pytest.mark.parametrize(
     ("ids", "lengths"),
     [([[63, 63, 5, 6]], [2]), ([[5, 6, 7, 63]], [2]), ([[5, 6, 7, 8]], [0]), ([[63, 63]], [0])],
     ids=["left padding", "a token beyond the length", "a length of zero", "nothing but padding"],
@@ -131,7 +174,7 @@ def test_prefixed_names_and_mask_buffers_are_accepted(base, folder):
     tensors = {f"transformer.{name}": tensor for name, tensor in _tensors(folder).items()}
     tensors["transformer.h.0.attn.bias"] = torch.ones(1, 1, 32, 32, dtype=torch.bool)
     tensors["transformer.h.1.attn.masked_bias"] = torch.tensor(-1e4)
-    tensors["lm_head.weight"] = torch.zeros(64, 16)
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
     _rewrite(folder, tensors)
     loaded = load_base(folder).state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in base.state_dict().items())

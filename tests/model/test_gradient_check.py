@@ -8,6 +8,7 @@ from loralab.model.gradient_check import (
     STEPS,
     gradient_problems,
     gradients,
+    parameter_hashes,
     step_problems,
     summarise,
 )
@@ -39,7 +40,8 @@ def loss(ids, lengths):
 def _steps(model, loss, expected):
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    return step_problems(model, optimizer, lambda: loss(model), expected)
+    before = parameter_hashes(model)
+    return step_problems(model, optimizer, lambda: loss(model), expected, before)
 
 
 def test_a_sound_model_has_no_problems(model, expected, loss):
@@ -117,6 +119,21 @@ def test_a_frozen_weight_that_a_step_changes_is_named(model, expected, loss):
     assert found == ["h.0.mlp.c_fc.base.weight is frozen and was changed by an optimiser step"]
 
 
+def test_a_b_that_is_not_zero_at_the_start_is_named(model, expected, loss):
+    torch.nn.init.ones_(model.get_submodule(SITE).lora_B)
+    found = gradient_problems(model, gradients(model, loss(model)), expected)
+    assert f"{SITE}.lora_B is not zero at the start" in found
+
+
+def test_a_tensor_that_becomes_nan_in_a_later_step_is_named(model, expected, loss):
+    model.get_submodule(SITE).lora_A.register_hook(
+        lambda grad: grad * float("nan") if grad.any() else grad
+    )
+    assert gradient_problems(model, gradients(model, loss(model)), expected) == []
+    _, found = _steps(model, loss, expected)
+    assert f"tensor {SITE}.lora_A holds NaN or infinity after {STEPS} optimiser steps" in found
+
+
 def test_a_gradient_of_nan_is_named(model, expected, loss):
     model.get_submodule(SITE).lora_B.register_hook(lambda grad: grad * float("nan"))
     found = gradient_problems(model, gradients(model, loss(model)), expected)
@@ -132,7 +149,7 @@ def test_a_gradient_of_exactly_zero_is_named(model, expected, loss):
 def test_an_a_with_a_gradient_behind_a_zero_b_is_named(model, expected, loss):
     model.get_submodule(SITE).lora_A.register_hook(torch.ones_like)
     found = gradient_problems(model, gradients(model, loss(model)), expected)
-    assert found == [f"{SITE}.lora_A has a gradient although its B is zero"]
+    assert found == [f"{SITE}.lora_A has a gradient, which at the start is exactly zero"]
 
 
 def test_an_expected_tensor_that_is_not_there_is_named(model, expected, loss):

@@ -39,8 +39,25 @@ def test_dependent_rows_are_refused(weight):
 
 
 def test_a_head_that_is_not_finite_is_refused():
-    with pytest.raises((LoralabError, RuntimeError)):
-        norm_bias_with(torch.ones(2), torch.full((2, 4), float("nan")), torch.zeros(4))
+    for bias, weight in ((1.0, float("nan")), (float("nan"), 1.0), (float("inf"), 1.0)):
+        with pytest.raises(LoralabError, match="not finite cannot be carried"):
+            norm_bias_with(torch.full((1,), bias), torch.full((1, 4), weight), torch.zeros(4))
+
+
+def test_rows_so_alike_that_float32_would_lose_the_bias_are_refused():
+    weight, norm = _drawn(1, 2, 16), _drawn(2, 16)
+    bias = torch.tensor([1.0, -1.0])
+    weight[1] = weight[0] + 1e-4 * _drawn(3, 16)
+    with pytest.raises(LoralabError, match="cannot be carried"):
+        norm_bias_with(bias, weight, norm)
+
+
+@pytest.mark.parametrize("gamma", [1e-6, 1e-42])
+def test_a_norm_trained_far_from_a_tiny_weight_is_refused(gamma):
+    base = {"weight": torch.full((8,), gamma), "bias": torch.ones(8)}
+    trained = {"weight": torch.ones(8), "bias": torch.zeros(8)}
+    with pytest.raises(LoralabError, match="trained too far from the base's"):
+        head_with_norm(_drawn(1, 2, 8), None, base, trained)
 
 
 @given(st.integers(1, 5), st.integers(1, 16), st.booleans(), st.integers(0, 99))

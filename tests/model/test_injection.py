@@ -1,5 +1,7 @@
 """Injection: identity, what is trainable afterwards, and what a second one does."""
 
+import dataclasses
+
 import pytest
 import torch
 from loralab.errors import LoralabError
@@ -14,7 +16,6 @@ from loralab.model.lora import (
     planned_names,
     present_plan,
 )
-from loralab.model.tensor_hashes import frozen_hash
 
 VARIANTS = list(TRAINED)
 
@@ -72,7 +73,9 @@ def test_a_second_injection_raises_and_touches_nothing(base, adapt, lora):
     assert {name: p.requires_grad for name, p in base.named_parameters()} == trainable
 
 
-def test_a_second_injection_that_may_exist_keeps_what_was_trained(new_classifier, lora):
+def test_a_second_injection_that_may_exist_keeps_what_was_trained(
+    new_classifier, lora, frozen_hash
+):
     model = new_classifier()
     before, frozen = adapter_state(model), frozen_hash(model)
     inject(model, plan_adapters(model, lora(rank=4, alpha=8)), exist_ok=True)
@@ -102,7 +105,7 @@ def test_dora_is_never_nested(base, lora):
         inject(base, second, nest=True)
 
 
-def test_the_frozen_hash_sees_frozen_tensors_alone(base, adapt):
+def test_the_hash_of_frozen_tensors_sees_no_others(base, adapt, frozen_hash):
     adapt(base)
     before = frozen_hash(base)
     with torch.no_grad():
@@ -110,6 +113,43 @@ def test_the_frozen_hash_sees_frozen_tensors_alone(base, adapt):
         assert frozen_hash(base) == before
         base.h[1].mlp.c_fc.base.bias[0] += 1e-3
     assert frozen_hash(base) != before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"module": "h.2.mlp.c_fc"}, r"h\.2\.mlp\.c_fc is adapted and is no linear layer"),
+        ({"module": "h.0.ln_1"}, "is no linear layer"),
+        ({"in_features": 17}, "is 17 to 64, in the base model 16 to 64"),
+        ({"variant": "adalora"}, "there is no adalora of rank 4"),
+        ({"rank": 0}, "there is no lora of rank 0"),
+        ({"module": "h.1.mlp.c_proj", "in_features": 64, "out_features": 16}, "is listed twice"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused_before_anything_is_touched(base, lora, change, words):
+    plan = plan_adapters(base, lora(rank=4))
+    plan[-2] = dataclasses.replace(plan[-2], **change)
+    trainable = [p.requires_grad for p in base.parameters()]
+    with pytest.raises(LoralabError, match=words):
+        inject(base, plan)
+    assert present_plan(base) == []
+    assert [p.requires_grad for p in base.parameters()] == trainable
+
+
+def test_adapters_of_another_dropout_may_not_exist(base, lora):
+    plan = plan_adapters(base, lora(rank=4))
+    inject(base, plan, dropout=0.1)
+    inject(base, plan, dropout=0.1, exist_ok=True)
+    with pytest.raises(LoralabError, match="already have adapters"):
+        inject(base, plan, dropout=0.5, exist_ok=True)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_adapters_and_head_are_in_the_mode_of_the_model(base, lora, training):
+    base.train(training)
+    inject(base, plan_adapters(base, lora(rank=4)), dropout=0.5)
+    add_head(base, labels=2, bias=True, seed=1)
+    assert {module.training for module in base.modules()} == {training}
 
 
 def test_state_taken_from_one_model_fills_another(new_classifier, ids, lengths):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from loralab.errors import LoralabError
 from loralab.model.checkpoints import load_base, save_base
 from loralab.model.classifier import add_head
-from loralab.model.gpt2 import GPT2, GPT2Shape, replace_head
+from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.lora import TRAINED, LoRALinear, inject, merge, plan_adapters, scaling_of
+from loralab.model.shapes import GPT2Shape
 from torch import nn
 from torch.nn import functional
 
@@ -132,6 +133,8 @@ def test_a_row_of_zeros_has_no_direction_and_stays_zero_under_dora():
     with torch.no_grad():
         base.weight[1].zero_()
     layer = LoRALinear(base, 2, 4, "dora")
+    assert torch.equal(layer(torch.ones(4)), base(torch.ones(4)))
+    assert layer.merged_weight().isfinite().all()
     nn.init.ones_(layer.lora_B)
     out = layer(torch.ones(4))
     assert out[1] == 0

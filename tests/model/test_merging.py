@@ -13,7 +13,9 @@ from loralab.model.lora import (
     TRAINED,
     adapter_layers,
     adapter_parameters,
+    adapter_state,
     disabled,
+    load_adapter_state,
     merge,
     unload,
     unmerge,
@@ -121,7 +123,9 @@ def test_an_adapter_that_is_not_finite_is_refused_and_nothing_is_merged(
     ):
         merge(model)
     assert not any(layer.merged for _, layer in adapter_layers(model))
-    assert str(_bits(model)) == str(before)
+    assert _bits(model).keys() == before.keys()
+    for name, tensor in _bits(model).items():
+        torch.testing.assert_close(tensor, before[name], atol=0, rtol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -187,3 +191,52 @@ def test_what_was_kept_moves_and_is_cast_with_the_model(new_classifier):
     unmerge(model)
     assert torch.equal(model.h[0].attn.q_proj.base.weight, before)
     assert all(tensor.dtype == torch.float64 for _, tensor in adapter_parameters(model))
+
+
+def test_a_state_taken_while_merged_cannot_be_taken_for_an_unmerged_one(new_classifier):
+    merged, plain = new_classifier(), new_classifier()
+    merge(merged)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        plain.load_state_dict(merged.state_dict())
+    with pytest.raises(RuntimeError, match="Missing key"):
+        merged.load_state_dict(plain.state_dict())
+    with pytest.raises(LoralabError, match="merged adapters cannot be filled; unmerge them"):
+        load_adapter_state(merged, adapter_state(plain))
+
+
+def test_what_is_merged_in_part_is_merged_in_the_same_part_after_disabling(
+    new_base, new_classifier, ids
+):
+    model = new_classifier()
+    merge(model.h[0])
+    before = model.hidden_states(ids)
+    with disabled(model):
+        assert torch.equal(model.hidden_states(ids), new_base().hidden_states(ids))
+    assert torch.equal(model.hidden_states(ids), before)
+    assert [layer.merged for _, layer in adapter_layers(model)] == 6 * [True] + 6 * [False]
+
+
+def test_merging_while_disabled_changes_nothing_until_the_end(new_base, new_classifier, ids):
+    model = new_classifier()
+    expected = model.hidden_states(ids)
+    with disabled(model):
+        merge(model)
+        assert torch.equal(model.hidden_states(ids), new_base().hidden_states(ids))
+    torch.testing.assert_close(model.hidden_states(ids), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_nested_adapters_are_disabled_merged_or_not(new_base, new_classifier, ids):
+    model = new_classifier(injections=2)
+    for _ in range(2):
+        with disabled(model):
+            assert torch.equal(model.hidden_states(ids), new_base().hidden_states(ids))
+        merge(model)
+
+
+def test_adapters_in_bf16_are_merged_in_float32(new_classifier):
+    model = new_classifier().bfloat16()
+    layer = model.h[0].mlp.c_fc
+    exact = layer.base.weight.double() + layer.scaling * (
+        layer.lora_B.double() @ layer.lora_A.double()
+    )
+    torch.testing.assert_close(layer.merged_weight().double(), exact, atol=1e-6, rtol=1e-6)

@@ -123,8 +123,16 @@ def _peft_trained(base_folder: Path, labels: int = 2, **config) -> PeftModel:
         {"alpha_pattern": {"attn.c_proj": 11}, "rank_pattern": {"c_fc": 1}},
         {"modules_to_save": ["score", "ln_f"]},
         {"layers_to_transform": [1], "layers_pattern": "h"},
+        {"layers_to_transform": 1},
+        {"exclude_modules": ["h.0.mlp.c_fc"]},
+        {"exclude_modules": r".*\.attn\..*"},
+        {"rank_pattern": {r"^transformer\.h\.0\.attn\.c_attn": 2}},
+        {"alpha_pattern": {r"^transformer\.h\.0\.mlp\.c_fc": 13}},
     ],
-    ids=["all", "c_attn", "regex", "ranks", "alphas", "final norm", "last block"],
+    ids=[
+        *("all", "c_attn", "regex", "ranks", "alphas", "final norm", "last block", "block 1"),
+        *("exclude one", "exclude attention", "rank by whole path", "alpha by whole path"),
+    ],
 )
 def test_what_peft_wrote_gives_the_same_logits_here(
     base_folder, new_base, ids, lengths, tmp_path, variant, config
@@ -242,6 +250,48 @@ def test_tensors_that_do_not_fit_are_named(base_folder, new_base, tmp_path, chan
 
 def _name(rest: str) -> str:
     return f"base_model.model.transformer.{rest}"
+
+
+@pytest.mark.parametrize("shape", [(0, 16), (), (16,), (2, 16, 1)])
+def test_a_head_of_no_matrix_is_named(base_folder, new_base, tmp_path, shape):
+    _peft_trained(base_folder).save_pretrained(tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    tensors = {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}
+    for name in ("base_model.model.score.weight", _name("h.0.mlp.c_fc.lora_A.weight")):
+        changed = tensors | {name: torch.ones(shape)}
+        safetensors.torch.save_file(changed, path)
+        with pytest.raises(LoralabError, match="has the shape|has rank"):
+            load_adapter(new_base(), tmp_path)
+
+
+def test_layers_that_the_configuration_targets_and_the_file_lacks_are_named(
+    base_folder, new_base, tmp_path
+):
+    _peft_trained(base_folder).save_pretrained(tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    kept = {name: t for name, t in tensors.items() if ".h.0.mlp.c_fc." not in name}
+    safetensors.torch.save_file(kept, path)
+    with pytest.raises(LoralabError, match=r"h\.0\.mlp\.c_fc\.lora_A\.weight is missing"):
+        load_adapter(new_base(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers_to_transform": [0]},
+        {"layers_to_transform": 0},
+        {"target_modules": ["mlp.c_fc"]},
+        {"target_modules": r".*\.h\.0\..*c_(attn|fc|proj)"},
+        {"exclude_modules": [f"h.1.{kind}" for kind in ("attn.c_attn", "mlp.c_fc")]},
+    ],
+)
+def test_layers_that_peft_would_leave_out_are_named(base_folder, new_base, tmp_path, change):
+    _peft_trained(base_folder).save_pretrained(tmp_path)
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(LoralabError, match=r"h\.1\..*lora_A\.weight is unexpected"):
+        load_adapter(new_base(), tmp_path)
 
 
 def test_another_rank_in_the_configuration_is_refused(base_folder, new_base, tmp_path):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loralab.errors import LoralabError
 from loralab.model.classifier import count_parameters
-from loralab.model.gpt2 import GPT2, SIZES, replace_head
+from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.lora import adapter_layers, inject, plan_adapters, planned_names
-from loralab.model.targets import matches
+from loralab.model.shapes import SIZES
+from loralab.model.targets import matches, matches_whole
 
 KINDS = ["q_proj", "k_proj", "v_proj", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
 ATTENTION = [f"attn.{projection}" for projection in ("q_proj", "k_proj", "v_proj", "c_proj")]
@@ -110,7 +111,7 @@ def test_nothing_is_touched_by_planning(base, lora):
     [
         (
             {"targets": ["v_proj", "q_porj"]},
-            r"lora\.targets 'q_porj' matches no layer; .*attn\.q_proj",
+            r"lora\.targets 'q_porj' matches no layer; did you mean attn\.q_proj\?",
         ),
         ({"targets": ["q_porj", "wte"]}, r"(?s)'q_porj' matches no.*'wte' matches no"),
         ({"targets": [r"h\.2\..*"]}, r"matches no layer"),
@@ -120,14 +121,21 @@ def test_nothing_is_touched_by_planning(base, lora):
         ({"alpha_pattern": {"c_cf": 2}}, r"lora\.alpha_pattern 'c_cf' matches no layer"),
         ({"targets": ["c_fc"], "exclude": ["mlp.c_fc"]}, "leave none of lora.targets to adapt"),
         ({"targets": ["h.0.mlp.c_fc"], "layers": {"first": 1}}, "leave none of lora.targets"),
-        ({"layers": {"first": 2}}, "goes from 2 to None; the model's blocks are 0 to 1"),
+        ({"layers": {"first": 2}}, "goes from 2 to the last; the model's blocks are 0 to 1"),
         ({"layers": {"last": 2}}, "goes from 0 to 2; the model's blocks are 0 to 1"),
         ({"layers": {"first": 1, "last": 0}}, "goes from 1 to 0"),
+        ({"rank": 17}, r"says:\n  - rank 17 of attn\.q_proj exceeds 16, the layer's smaller side"),
+        ({"rank_pattern": {"h.1.mlp.c_fc": 17}}, r"says: rank 17 of mlp\.c_fc exceeds 16"),
         (
-            {"rank": 17},
-            r"rank exceeds a layer's smaller side:\n  - 17 of h\.0\.attn\.q_proj, 16 to 16",
+            {"targets": ["c_attn"]},
+            "did you mean attn.v_proj. There are attn.q_proj, attn.k_",
         ),
-        ({"rank_pattern": {"h.1.mlp.c_fc": 17}}, r"smaller side: 17 of h\.1\.mlp\.c_fc, 16 to 64"),
+        (
+            {"targets": ["q_proj"], "rank_pattern": {"c_fc": 2}},
+            r"lora\.rank_pattern 'c_fc' matches",
+        ),
+        ({"targets": ["a{99999999999999999999}"]}, "is no regular expression|matches no layer"),
+        ({"targets": ["(" * 5000 + ")" * 5000]}, "is no regular expression|matches no layer"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_in_words(base, lora, settings, message):
@@ -143,6 +151,11 @@ def test_only_whole_names_of_linear_layers_in_blocks_match(base, lora, target):
 
 def test_even_a_pattern_for_everything_leaves_head_and_embeddings_alone(base, lora):
     assert _modules(base, lora(rank=4, targets=[".*"])) == PATHS
+
+
+def test_a_pattern_that_would_take_years_is_refused():
+    with pytest.raises(LoralabError, match="takes too long; simplify it"):
+        matches_whole("(x|xx)+[yz]", "x" * 60)
 
 
 @given(st.sampled_from(PATHS), st.integers(0, 3))

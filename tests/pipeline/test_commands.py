@@ -17,7 +17,8 @@ import transformers
 from loralab.cli import main
 from loralab.commands.verify_weights import PUBLISHED
 from loralab.model.checkpoints import to_file_layout
-from loralab.model.gpt2 import GPT2, SIZES
+from loralab.model.gpt2 import GPT2
+from loralab.model.shapes import SIZES
 from loralab.model.tensor_hashes import read_tensor_table
 from peft import PeftModel
 from project import ROOT

@@ -11,7 +11,8 @@ import torch
 from loralab.config import build
 from loralab.config_file import load_mapping, merge
 from loralab.model.checkpoints import save_base
-from loralab.model.gpt2 import GPT2, GPT2Shape, initialise
+from loralab.model.gpt2 import GPT2, initialise
+from loralab.model.shapes import GPT2Shape
 from loralab.model.tokenizer import train_bpe, write_tokenizer
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from loralab.errors import LoralabError
-from loralab.model.gpt2 import GPT2Shape
+from loralab.model.shapes import GPT2Shape
 from loralab.model.tokenizer import load_tokenizer
 from loralab.stages.encoding import check_sizes, read_labelled
 from loralab.stages.inference import load_classifier

@@ -8,9 +8,10 @@ import pytest
 import torch
 from loralab.errors import LoralabError
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.lora import LoRALinear, functional, plan_adapters
+from loralab.model.lora import LoRALinear, adapter_layers, functional, plan_adapters
 from loralab.stages import gradcheck
 from loralab.stages.plan_file import write_plan
+from loralab.training.optimizer import build_optimizer
 
 OUT = "results/embedded/gradcheck"
 SITE = "h.0.attn.q_proj"
@@ -134,6 +135,25 @@ def _spoil_a_gradient(model) -> None:
     model.get_submodule(SITE).lora_B.register_hook(lambda grad: grad * float("nan"))
 
 
+def _change_a_norm_once(model) -> None:
+    def change(module, *_):
+        hook.remove()
+        module.weight.data[0] += 1
+
+    hook = model.h[1].ln_1.register_forward_hook(change)
+
+
+def _leave_out_every_a(monkeypatch) -> None:
+    def build(model, *rest, **options):
+        optimizer = build_optimizer(model, *rest, **options)
+        left_out = {id(layer.lora_A) for _, layer in adapter_layers(model)}
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in left_out]
+        return optimizer
+
+    monkeypatch.setattr(gradcheck, "build_optimizer", build)
+
+
 def _hold_an_a(model) -> None:
     model.get_submodule(SITE).lora_A.register_hook(torch.zeros_like)
 
@@ -190,6 +210,14 @@ SABOTAGES = {
     "a NaN gradient": (
         _after_adapters(_spoil_a_gradient),
         [f"{SITE}.lora_B has a gradient that is not finite"],
+    ),
+    "a frozen weight changed by the first forward pass": (
+        _after_adapters(_change_a_norm_once),
+        ["h.1.ln_1.weight is frozen and was changed by an optimiser step"],
+    ),
+    "an optimiser that leaves out every A": (
+        _leave_out_every_a,
+        [f"{SITE}.lora_A did not move in 3 optimiser steps"],
     ),
     # Beyond the seven: nothing at the first step tells an A that will never learn from others.
     "an A that never learns": (

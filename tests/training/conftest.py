@@ -7,7 +7,8 @@ import pytest
 import torch
 from loralab.config import Training
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.gpt2 import GPT2, GPT2Shape, initialise
+from loralab.model.gpt2 import GPT2, initialise
+from loralab.model.shapes import GPT2Shape
 from loralab.training.batches import EncodedTexts
 from loralab.training.loop import LabelledTexts
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from loralab.errors import LoralabError
 from loralab.model.lora import adapter_layers
-from loralab.model.tensor_hashes import frozen_hash
 from loralab.training.batches import EncodedTexts
 from loralab.training.loop import LabelledTexts, train_classifier
 from loralab.training.prediction import loss_and_accuracy, predict
@@ -48,7 +47,9 @@ def test_two_runs_leave_identical_tensors_and_a_third_seed_others(new_classifier
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_frozen_weights_keep_their_bytes_and_every_adapter_moves(new_classifier, task, settings):
+def test_frozen_weights_keep_their_bytes_and_every_adapter_moves(
+    new_classifier, task, settings, frozen_hash
+):
     model = new_classifier()
     before = frozen_hash(model)
     initial = {name: layer.lora_A.clone() for name, layer in adapter_layers(model)}

@@ -12,9 +12,9 @@ def _rates(optimizer) -> dict[int, float]:
     return {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
 
 
-def test_every_b_has_its_multiple_of_the_rate_and_all_else_the_rate(new_classifier, settings):
+def test_every_b_has_its_multiple_of_the_rate_and_all_else_the_rate(new_classifier):
     model = new_classifier()
-    optimizer = build_optimizer(model, settings(learning_rate=1e-3, loraplus_lr_ratio=16.0))
+    optimizer = build_optimizer(model, 1e-3, b_ratio=16.0, weight_decay=0.01)
     rates = _rates(optimizer)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -26,7 +26,7 @@ def test_every_b_has_its_multiple_of_the_rate_and_all_else_the_rate(new_classifi
     assert {round(rate, 9) for rate in _rates(optimizer).values()} == {1e-4, 16e-4}
 
 
-def test_the_groups_are_those_of_pefts_loraplus_optimiser(new_classifier, settings):
+def test_the_groups_are_those_of_pefts_loraplus_optimiser(new_classifier):
     from peft import LoraConfig, get_peft_model
     from peft.optimizers import create_loraplus_optimizer
 
@@ -42,15 +42,15 @@ def test_the_groups_are_those_of_pefts_loraplus_optimiser(new_classifier, settin
     names = {id(p): name for name, p in theirs.named_parameters()}
     their_rates = {names[key].split(".")[-3]: rate for key, rate in _rates(optimizer).items()}
     model = new_classifier()
-    rates = _rates(build_optimizer(model, settings(learning_rate=1e-3, loraplus_lr_ratio=16.0)))
+    rates = _rates(build_optimizer(model, 1e-3, b_ratio=16.0, weight_decay=0.01))
     _, layer = next(iter(adapter_layers(model)))
     for name in ("lora_A", "lora_B"):
         assert rates[id(getattr(layer, name))] == pytest.approx(their_rates[name])
 
 
-def test_without_a_multiple_there_is_one_group_of_all_that_is_trained(new_classifier, settings):
+def test_without_a_multiple_there_is_one_group_of_all_that_is_trained(new_classifier):
     model = new_classifier()
-    optimizer = build_optimizer(model, settings())
+    optimizer = build_optimizer(model, 1e-3, b_ratio=1.0, weight_decay=0.01)
     (group,) = optimizer.param_groups
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert [id(p) for p in group["params"]] == [id(p) for p in trained]

@@ -173,7 +173,7 @@ def _expectation(error: "jsonschema.ValidationError") -> str:
         return described
     words = {
         "enum": lambda value: "one of " + ", ".join(map(json.dumps, value)),
-        "type": lambda value: " or ".join(value if isinstance(value, list) else [value]),
+        "type": _types,
         "minimum": lambda value: f"at least {value}",
         "maximum": lambda value: f"at most {value}",
         "exclusiveMinimum": lambda value: f"more than {value}",
@@ -183,6 +183,12 @@ def _expectation(error: "jsonschema.ValidationError") -> str:
         "uniqueItems": lambda value: "entries that all differ",
     }
     return words.get(error.validator, lambda value: error.message)(error.validator_value)
+
+
+def _types(value: str | list[str]) -> str:
+    if value == "object":
+        return "a mapping (text here is no YAML: in double quotes a backslash is written twice)"
+    return " or ".join(value if isinstance(value, list) else [value])
 
 
 def _contradictions(mapping: dict) -> list[str]:
@@ -229,7 +235,8 @@ def _contradictions(mapping: dict) -> list[str]:
             "lora.injections 2 is the lab's mistake, which lora.variant dora cannot make"
         )
     if mapping["training"]["accumulation"] > mapping["training"]["batch_size"]:
-        problems.append("training.accumulation is more than training.batch_size")
+        parts, size = (mapping["training"][key] for key in ("accumulation", "batch_size"))
+        problems.append(f"training.accumulation is {parts}, more than training.batch_size, {size}")
     if "n" in data["labels"]:
         problems.append("data.labels may not hold 'n', which stands for the number of messages")
     shares = sum(split["fractions"].values())

@@ -45,7 +45,7 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LoralabError(f"{path} is not JSON ({error}); delete it and run again") from None
 
 

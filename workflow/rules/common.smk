@@ -4,14 +4,17 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from loralab.config import runtime_settings, stage_settings
+from loralab.config import Base, Lora, build, runtime_settings, stage_settings
 from loralab.config_file import default_threads, restore_types, validate
 from loralab.errors import LoralabError
+from loralab.model.shapes import base_shape, linear_layers
+from loralab.model.targets import choose
 from loralab.provenance import canonical_json, fingerprint
 
 try:
     config = restore_types(config)
     validate(config)
+    choose(linear_layers(base_shape(build(config["base"], Base))), build(config["lora"], Lora))
     # A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of
     # the fingerprint.
     THREADS = default_threads()

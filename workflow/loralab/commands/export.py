@@ -1,7 +1,11 @@
 """`loralab export`: a finished run for use with transformers alone."""
 
 import argparse
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,9 +13,8 @@ import torch
 from loralab.commands.finished_run import layout_of
 from loralab.data.messages import read_table
 from loralab.errors import LoralabError
-from loralab.model.export import LogitChange, export_classifier, logit_change
-from loralab.model.lora import merge, unload
-from loralab.provenance import MANIFEST, check_inputs, whole_or_nothing, write_json
+from loralab.model.export import LogitChange, export_classifier, logit_change, make_exportable
+from loralab.provenance import MANIFEST, check_inputs, write_json
 from loralab.stages.encoding import PRECISIONS
 from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.layout import Layout
@@ -33,18 +36,35 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Merge, say how far the logits of the test messages moved, and write the folder."""
-    if options.to.exists() and (not options.to.is_dir() or any(options.to.iterdir())):
-        raise LoralabError(f"{options.to} is there already; name a folder that is not")
-    layout = layout_of(options.run)
-    classifier = load_classifier(layout, torch.device("cpu"))
-    change = _merge(classifier, _test_texts(layout), PRECISIONS[options.precision])
-    with whole_or_nothing(options.to) as folder:
+    target = options.to
+    if target.is_symlink() or (target.exists() and (target.is_file() or any(target.iterdir()))):
+        raise LoralabError(f"{target} is there already; name a folder that is not")
+    with _workshop(target) as folder:
+        layout = layout_of(options.run)
+        classifier = load_classifier(layout, torch.device("cpu"))
+        change = _merge(classifier, _test_texts(layout), PRECISIONS[options.precision])
         export_classifier(classifier.model, classifier.labels, folder)
         _write_tokenizer(layout, classifier, folder)
     print(
-        f"{options.to}: merged in {options.precision}. Of {change.texts} test messages the largest "
+        f"{target}: merged in {options.precision}. Of {change.texts} test messages the largest "
         f"change of a logit is {change.largest:.1e}; {change.flipped_labels} labels differ."
     )
+
+
+@contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """A folder to write in that becomes `target`, or nothing, when the block ends."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=".export-", dir=target.parent))
+    except OSError as error:
+        raise LoralabError(f"{target} cannot be made: {error.strerror}") from None
+    try:
+        yield workshop
+        workshop.chmod(0o755)
+        os.replace(workshop, target)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _test_texts(layout: Layout) -> list[str]:
@@ -54,11 +74,9 @@ def _test_texts(layout: Layout) -> list[str]:
 
 
 def _merge(classifier: Classifier, texts: list[str], dtype: torch.dtype) -> LogitChange:
-    """Leave a model without adapter layers, its merged weights in `dtype`."""
+    """Leave the network that is exported; how far its logits are from the run's."""
     before = classifier.logits(texts)
-    merge(classifier.model)
-    unload(classifier.model)
-    classifier.model.to(dtype)
+    make_exportable(classifier.model, dtype)
     return logit_change(before, classifier.logits(texts))
 
 

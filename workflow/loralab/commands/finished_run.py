@@ -20,7 +20,10 @@ def layout_of(run: Path) -> Layout:
         raise LoralabError(f"{path} holds no settings; run the pipeline again")
     settings = {**recorded, "experiment": run.name, "mirror": None}
     resources = run.parent.parent / "resources"
-    layout = Layout(build(settings), results=run.parent, resources=resources)
-    model_files = [*layout.base_files, *layout.tokenizer_files, *layout.adapter_files]
+    try:
+        layout = Layout(build(settings), results=run.parent, resources=resources)
+        model_files = [*layout.base_files, *layout.tokenizer_files, *layout.adapter_files]
+    except (AttributeError, TypeError):
+        raise LoralabError(f"{path} holds damaged settings; run the pipeline again") from None
     check_inputs(path, [file for file in model_files if file.name != MANIFEST])
     return layout

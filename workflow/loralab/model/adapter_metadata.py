@@ -1,14 +1,19 @@
 """What an adapter file of loralab says of itself beside its tensors, in its own metadata."""
 
 import dataclasses
+import hashlib
 import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from loralab.errors import LoralabError
+from loralab.model.checks import is_count, is_number
 from loralab.model.lora import TRAINED, PlannedAdapter
 from loralab.model.tensor_files import read_metadata
+from loralab.model.tensor_hashes import tensors_sha256
 
 KEY = "loralab"
 
@@ -21,7 +26,19 @@ class AdapterMetadata:
     plan: list[PlannedAdapter]  # with query, key and value apart
     head_bias: list[float] | None  # which PEFT finds in the final norm
     base_sha256: str | None  # of the weights that were adapted, where they came from a file
-    tensors_sha256: str  # of the file's own tensors
+    sha256: str = ""  # of all this and the file's tensors
+
+    def signed(self, tensors: Mapping[str, Tensor]) -> "AdapterMetadata":
+        """The same with the hash of all of it and of the tensors."""
+        return dataclasses.replace(self, sha256=self._hash(tensors))
+
+    def is_signed_for(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether neither this nor the tensors were changed since."""
+        return self.sha256 == self._hash(tensors)
+
+    def _hash(self, tensors: Mapping[str, Tensor]) -> str:
+        said = dataclasses.replace(self, sha256=tensors_sha256(tensors)).to_json()
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def to_json(self) -> str:
         """One text, the same for the same content."""
@@ -56,21 +73,17 @@ def _is_sound(metadata: AdapterMetadata) -> bool:
         and bool(metadata.plan)
         and all(_is_sound_entry(entry) for entry in metadata.plan)
         and len({entry.variant for entry in metadata.plan}) == 1
-        and (bias is None or (len(bias) == len(labels) and all(map(_is_number, bias))))
+        and (bias is None or (len(bias) == len(labels) and all(map(is_number, bias))))
         and isinstance(metadata.base_sha256, str | None)
-        and isinstance(metadata.tensors_sha256, str)
+        and isinstance(metadata.sha256, str)
     )
 
 
 def _is_sound_entry(entry: PlannedAdapter) -> bool:
-    whole = (entry.in_features, entry.out_features, entry.rank)
     return (
         isinstance(entry.module, str)
-        and all(type(number) is int and number >= 1 for number in whole)
-        and _is_number(entry.alpha)
+        and all(map(is_count, (entry.in_features, entry.out_features, entry.rank)))
+        and is_number(entry.alpha)
+        and entry.alpha != 0
         and entry.variant in TRAINED
     )
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

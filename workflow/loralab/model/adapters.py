@@ -6,17 +6,19 @@ the tensors. So a file written here is read back bit for bit, and one that PEFT 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from loralab.errors import LoralabError, raise_all
 from loralab.model import adapter_metadata
 from loralab.model.adapter_metadata import AdapterMetadata, read_adapter_metadata
 from loralab.model.checkpoints import READABLE
+from loralab.model.checks import misfits, not_finite, plan_misfits
 from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.head_bias import head_with_norm, norm_bias_with
 from loralab.model.lora import (
@@ -25,11 +27,11 @@ from loralab.model.lora import (
     PlannedAdapter,
     adapter_layers,
     adapter_state,
+    alpha_for,
     inject,
     load_adapter_state,
     row_lengths,
 )
-from loralab.model.misfits import misfits, not_finite
 from loralab.model.peft_format import (
     HEAD,
     NORM,
@@ -42,7 +44,6 @@ from loralab.model.peft_format import (
 )
 from loralab.model.peft_settings import PeftSettings, read_settings, write_settings
 from loralab.model.tensor_files import read_safetensors, write_safetensors
-from loralab.model.tensor_hashes import tensors_sha256
 from loralab.provenance import read_json, write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -67,50 +68,60 @@ def save_adapter(model: GPT2, labels: list[str], base_name: str, folder: Path) -
 
     Raises LoralabError where PEFT's format cannot express the model.
     """
+    if len(labels) != model.head.out_features or len(set(labels)) != len(labels) or len(labels) < 2:
+        raise LoralabError(
+            f"a head of {model.head.out_features} outputs cannot have the labels {labels}"
+        )
     plan, state = _flat_adapters(model)
     tensors = to_peft(plan, state, lambda path: row_lengths(model.get_submodule(path).weight).cpu())
-    tensors |= _head_tensors(model)
+    tensors |= {f"{HEAD}weight": model.head.weight.detach().cpu().contiguous()}
+    _check_tensors(tensors, tensors, (torch.float32,), "the adapter that is to be saved")
+    tensors |= _norm_tensors(model)
     bias = None if model.head.bias is None else model.head.bias.tolist()
-    metadata = AdapterMetadata(labels, plan, bias, model.base_sha256, tensors_sha256(tensors))
+    metadata = AdapterMetadata(labels, plan, bias, model.base_sha256).signed(tensors)
     dropout = max((layer.dropout.p for _, layer in adapter_layers(model)), default=0.0)
     saved_modules = ["score"] if model.head.bias is None else ["score", "ln_f"]
-    settings = write_settings(fuse(plan), dropout, base_name, saved_modules)
+    settings = write_settings(fuse(plan), dropout, str(base_name), saved_modules)
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(tensors, folder / ADAPTER_FILE, adapter_metadata.KEY, metadata.to_json())
     write_json(folder / ADAPTER_CONFIG_FILE, settings)
 
 
-def _head_tensors(model: GPT2) -> dict[str, Tensor]:
-    """The head as PEFT finds it: without a bias, which the final norm carries."""
-    weight, bias = model.head.weight.detach().cpu(), model.head.bias
-    tensors = {f"{HEAD}weight": weight.contiguous()}
-    if bias is not None:
-        norm_weight, norm_bias = (p.detach().cpu().float() for p in model.ln_f.parameters())
-        carried = norm_bias_with(bias.detach().cpu(), weight, norm_bias)
-        tensors |= {f"{NORM}weight": norm_weight.contiguous(), f"{NORM}bias": carried}
-    return tensors
+def _norm_tensors(model: GPT2) -> dict[str, Tensor]:
+    """The final norm, where it carries the head's bias for PEFT, whose head has none."""
+    if model.head.bias is None:
+        return {}
+    weight, bias = (p.detach().cpu().float() for p in model.ln_f.parameters())
+    carried = norm_bias_with(model.head.bias.cpu(), model.head.weight.cpu(), bias)
+    return {f"{NORM}weight": weight.contiguous(), f"{NORM}bias": carried}
 
 
 def _flat_adapters(model: GPT2) -> tuple[list[PlannedAdapter], dict[str, Tensor]]:
     """Plan and tensors of a model's adapters; nested ones count as one of their summed rank."""
     plan, state = [], {}
     trained = {name: tensor.cpu() for name, tensor in adapter_state(model).items()}
-    for name, layer in adapter_layers(model):
-        if name.endswith(".base"):
-            continue
-        nested = [name]
-        while isinstance(model.get_submodule(f"{nested[-1]}.base"), LoRALinear):
-            nested.append(f"{nested[-1]}.base")
-        rank = len(nested) * layer.rank
-        alpha = layer.alpha * (math.sqrt(len(nested)) if layer.variant == "rslora" else len(nested))
-        sides = layer.in_features, layer.out_features
-        plan.append(PlannedAdapter(name, *sides, rank, alpha, layer.variant))
-        state |= {f"{name}.{t}": trained[f"{name}.{t}"] for t in TRAINED[layer.variant]}
-        state[f"{name}.lora_A"] = torch.cat([trained[f"{path}.lora_A"] for path in nested])
-        state[f"{name}.lora_B"] = torch.cat([trained[f"{path}.lora_B"] for path in nested], dim=1)
-    if not plan:
-        raise LoralabError("there is no adapter to save: the plan is empty")
+    for name, layers in _nested_adapters(model).items():
+        first, rank = layers[0], sum(layer.rank for layer in layers)
+        if {layer.scaling for layer in layers} != {first.scaling}:
+            raise LoralabError(f"{name}: adapters nested at unlike scalings have no common one")
+        alpha = first.alpha if len(layers) == 1 else alpha_for(first.variant, rank, first.scaling)
+        sides = first.in_features, first.out_features
+        plan.append(PlannedAdapter(name, *sides, rank, alpha, first.variant))
+        state |= {f"{name}.{t}": trained[f"{name}.{t}"] for t in TRAINED[first.variant]}
+        paths = [name + ".base" * depth for depth in range(len(layers))]
+        state[f"{name}.lora_A"] = torch.cat([trained[f"{path}.lora_A"] for path in paths])
+        state[f"{name}.lora_B"] = torch.cat([trained[f"{path}.lora_B"] for path in paths], dim=1)
+    if len({entry.variant for entry in plan}) != 1:
+        raise LoralabError("PEFT's format holds adapters of one variant; found none or several")
     return plan, state
+
+
+def _nested_adapters(model: GPT2) -> dict[str, list[LoRALinear]]:
+    """The adapters of each adapted layer, from the outermost in, by the layer's name."""
+    nested: dict[str, list[LoRALinear]] = {}
+    for name, layer in adapter_layers(model):
+        nested.setdefault(re.sub(r"(\.base)+$", "", name), []).append(layer)
+    return nested
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -135,6 +146,12 @@ def load_adapter(model: GPT2, folder: Path) -> list[str]:
 def read_adapter(model: GPT2, folder: Path) -> SavedAdapter:
     """Read and check an adapter for a base model, which is left as it is."""
     path, config_path = folder / ADAPTER_FILE, folder / ADAPTER_CONFIG_FILE
+    pickled = folder / "adapter_model.bin"
+    if pickled.is_file() and not path.exists():
+        raise LoralabError(
+            f"{path} is missing; {pickled.name} beside it is a pickle, which loralab never opens: "
+            "save the adapter again with a PEFT that writes safetensors"
+        )
     tensors = read_safetensors(path)
     settings = read_settings(read_json(config_path), str(config_path))
     metadata = read_adapter_metadata(path)
@@ -155,15 +172,15 @@ def _read_own(
     _check_base(model, plan, metadata.base_sha256, path)
     fused = fuse(plan)
     expected = expected_tensors(fused) | _expected_head(model, len(labels), bias is not None)
-    _check_tensors(tensors, expected, (torch.float32,), path)
+    _check_tensors(tensors, expected, (torch.float32,), str(path))
     config_path = folder / ADAPTER_CONFIG_FILE
     if settings.dora != (plan[0].variant == "dora"):
         raise LoralabError(
             f"{config_path}: use_dora is {settings.dora} there, the adapter is of the variant "
             f"{plan[0].variant}"
         )
-    raise_all(_rank_problems(fused, settings, tensors), str(config_path))
-    if tensors_sha256(tensors) != metadata.tensors_sha256:
+    raise_all(_config_disagreements(fused, settings, tensors), str(config_path))
+    if not metadata.is_signed_for(tensors):
         raise LoralabError(f"{path} was changed after it was written; train again")
     head = {"weight": tensors[f"{HEAD}weight"]}
     if bias is not None:
@@ -179,12 +196,13 @@ def _read_foreign(
     expected = expected_tensors(fused)
     head = {name: tensor for name, tensor in tensors.items() if name.startswith((HEAD, NORM))}
     if head or settings.classifies:
-        labels = len(tensors.get(f"{HEAD}weight", ()))
+        labels = _rows(tensors.get(f"{HEAD}weight"))
         expected |= _expected_head(model, labels, norm=any(n.startswith(NORM) for n in head))
         if f"{HEAD}bias" in head:
             expected[f"{HEAD}bias"] = torch.empty(labels, device="meta")
-    raise_all(_rank_problems(fused, settings, tensors), str(folder / ADAPTER_CONFIG_FILE))
-    _check_tensors(tensors, expected, READABLE, path)
+    problems = _config_disagreements(fused, settings, tensors)
+    raise_all(problems, str(folder / ADAPTER_CONFIG_FILE))
+    _check_tensors(tensors, expected, READABLE, str(path))
     if not fused:
         raise LoralabError(f"{path} holds no adapter of a GPT-2 layer")
     plan = split(fused)
@@ -218,7 +236,7 @@ def _check_tensors(
     tensors: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
     types: tuple[torch.dtype, ...],
-    path: Path,
+    source: str,
 ) -> None:
     problems = misfits(tensors, expected)
     fitting = {n: t for n, t in tensors.items() if n in expected and t.shape == expected[n].shape}
@@ -227,18 +245,24 @@ def _check_tensors(
         for name, tensor in fitting.items()
         if tensor.dtype not in types
     ]
-    problems += not_finite({n: t for n, t in fitting.items() if t.dtype in types})
-    raise_all(sorted(problems), str(path))
+    # As float32, which is what they become: a larger number of float64 is infinite there.
+    problems += not_finite({n: t.float() for n, t in fitting.items() if t.dtype in types})
+    raise_all(sorted(problems), source)
 
 
-def _rank_problems(
+def _rows(tensor: Tensor | None) -> int:
+    """The rows of a matrix; at least 1, so that whatever is none is found not to fit."""
+    return max(1, len(tensor)) if tensor is not None and tensor.ndim == 2 else 1
+
+
+def _config_disagreements(
     fused: list[PlannedAdapter], settings: PeftSettings, tensors: Mapping[str, Tensor]
 ) -> list[str]:
     """Layers of which `adapter_config.json` says another rank or scaling than the tensors."""
     problems = []
     for entry, expected in ((e, expected_tensors([e])) for e in fused):
-        name = next(iter(expected))
-        found = len(tensors[name]) if name in tensors else entry.rank
+        name = next(iter(expected))  # that of A
+        found = _rows(tensors[name]) if name in tensors else entry.rank
         if settings.rank_of(entry.module) != found:
             wanted = settings.rank_of(entry.module)
             problems.append(f"{entry.module} has rank {wanted} there, its tensors have {found}")
@@ -253,16 +277,7 @@ def _rank_problems(
 def _check_base(
     model: GPT2, plan: list[PlannedAdapter], base_sha256: str | None, path: Path
 ) -> None:
-    modules = dict(model.named_modules())
-    problems = []
-    for entry in plan:
-        layer = modules.get(entry.module)
-        if not isinstance(layer, nn.Linear | LoRALinear):
-            problems.append(f"{entry.module} is adapted and is no linear layer of the base model")
-        elif (layer.in_features, layer.out_features) != (entry.in_features, entry.out_features):
-            has = f"{layer.in_features} to {layer.out_features}"
-            wanted = f"{entry.in_features} to {entry.out_features}"
-            problems.append(f"{entry.module} is {wanted}, in the base model {has}")
+    problems = plan_misfits(model, plan, TRAINED)
     raise_all(problems, f"{path} was made for another base model")
     if base_sha256 and model.base_sha256 and base_sha256 != model.base_sha256:
         raise LoralabError(

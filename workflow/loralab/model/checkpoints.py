@@ -12,14 +12,26 @@ import torch
 from torch import Tensor
 
 from loralab.errors import LoralabError, raise_all
-from loralab.model.gpt2 import GPT2, NORM_EPSILON, GPT2Shape
-from loralab.model.misfits import misfits, not_finite
+from loralab.model.checks import misfits, not_finite
+from loralab.model.gpt2 import GPT2, NORM_EPSILON
+from loralab.model.lora import adapter_layers
+from loralab.model.shapes import GPT2Shape
 from loralab.model.tensor_files import read_safetensors, write_safetensors
 from loralab.model.tensor_hashes import tensors_sha256
 from loralab.provenance import read_json, write_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+
+# What GPT-2 is, where transformers would compute something else.
+FIXED = {
+    "model_type": "gpt2",
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": NORM_EPSILON,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
 
 # Stored as (in, out).
 TRANSPOSED = (
@@ -30,12 +42,17 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")  # what c_attn fuses, in this order
 
 READABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-# Buffers and copies that some files carry and that hold nothing learnt.
-_IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias|lm_head\.weight")
+# Buffers that some files carry and that hold nothing learnt.
+_IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 
 
 def to_file_layout(model: GPT2) -> dict[str, Tensor]:
-    """The base model's tensors under the hub's names and in its shapes, without the head."""
+    """The base model's tensors under the hub's names and in its shapes, without the head.
+
+    Raises LoralabError where there are adapters beside its layers.
+    """
+    if any(True for _ in adapter_layers(model)):
+        raise LoralabError("a base model has no adapters; merge and unload them first")
     tensors = {}
     for name, tensor in model.state_dict().items():
         block, _, kind = name.rpartition(".attn.")
@@ -73,16 +90,21 @@ def read_learnt_tensors(path: Path) -> dict[str, Tensor]:
     Raises LoralabError where the file is damaged, a tensor is there twice or is no floating point.
     """
     named: dict[str, Tensor] = {}
-    problems = []
+    problems, output = [], None
     for full_name, tensor in read_safetensors(path).items():
         name = full_name.removeprefix("transformer.")
         if _IGNORED.fullmatch(name):
+            continue
+        if name == "lm_head.weight":
+            output = tensor
             continue
         if name in named:
             problems.append(f"tensor {name} is there twice")
         if tensor.dtype not in READABLE:
             problems.append(f"tensor {name} holds {tensor.dtype}, no floating point")
         named[name] = tensor
+    if output is not None and not torch.equal(output, named.get("wte.weight", output)):
+        problems.append("tensor lm_head.weight is not wte.weight, which GPT-2 uses again")
     raise_all(problems, str(path))
     return named
 
@@ -107,9 +129,7 @@ def write_base_config(shape: GPT2Shape, folder: Path) -> None:
 def base_config(shape: GPT2Shape) -> dict:
     """What transformers' GPT2Config reads of every GPT-2 of this shape."""
     return {
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": NORM_EPSILON,
+        **{key: FIXED[key] for key in ("model_type", "activation_function", "layer_norm_epsilon")},
         "vocab_size": shape.vocabulary,
         "n_positions": shape.context,
         "n_ctx": shape.context,
@@ -127,6 +147,9 @@ def read_base_shape(folder: Path) -> GPT2Shape:
     config = read_json(path)
     if not isinstance(config, dict):
         raise LoralabError(f"{path} holds no mapping; it should be a GPT-2 configuration")
+    other = [key for key, value in FIXED.items() if config.get(key, value) != value]
+    problems = [f"{key} is {config[key]!r}, expected {FIXED[key]!r}" for key in other]
+    raise_all(problems, f"{path} describes another network than GPT-2")
     keys = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
     unfit = [key for key in keys if not isinstance(config.get(key), int) or config[key] < 1]
     raise_all([f"{key} is no whole number above 0" for key in unfit], str(path))
@@ -142,7 +165,8 @@ def load_base(folder: Path, dropout: float = 0.0, dtype: torch.dtype = torch.flo
         model = GPT2(read_base_shape(folder), dropout)
     tensors = read_learnt_tensors(path)
     state = from_file_layout(tensors, model, str(path))
+    state = {name: tensor.to(dtype) for name, tensor in state.items()}
     raise_all(not_finite(state), str(path))
-    model.load_state_dict({k: v.to(dtype) for k, v in state.items()}, strict=True, assign=True)
+    model.load_state_dict(state, strict=True, assign=True)
     model.base_sha256 = tensors_sha256(tensors)
     return model

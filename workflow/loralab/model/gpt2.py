@@ -8,39 +8,15 @@ Shapes: B messages in a batch, T tokens in the longest, C the width, H heads of 
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from loralab.model.shapes import GPT2Shape
+
 INITIAL_STD = 0.02  # GPT-2's standard deviation of initial weights
 NORM_EPSILON = 1e-5
-
-
-@dataclass(frozen=True)
-class GPT2Shape:
-    """The size of a GPT-2: tokens, positions, width C, blocks, heads H per block."""
-
-    vocabulary: int
-    context: int
-    width: int
-    layers: int
-    heads: int
-
-    @property
-    def end_of_text(self) -> int:
-        """The id of `<|endoftext|>`, which comes last in the vocabulary and also pads."""
-        return self.vocabulary - 1
-
-
-# Radford et al. (2019), table 2, with the parameter counts of the released checkpoints.
-SIZES = {
-    "gpt2": GPT2Shape(50257, 1024, 768, 12, 12),  # 124 M
-    "gpt2-medium": GPT2Shape(50257, 1024, 1024, 24, 16),  # 355 M
-    "gpt2-large": GPT2Shape(50257, 1024, 1280, 36, 20),  # 774 M
-    "gpt2-xl": GPT2Shape(50257, 1024, 1600, 48, 25),  # 1558 M
-}
 
 
 class Attention(nn.Module):
@@ -192,4 +168,4 @@ def replace_head(
     for name, parameter in head.named_parameters():
         drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
         setattr(head, name, nn.Parameter(drawn.to(device)))
-    model.head = head
+    model.head = head.train(model.training)

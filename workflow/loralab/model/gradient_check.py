@@ -2,16 +2,17 @@
 
 At the first step every B is zero, so the gradient of every A is exactly zero and that of every B
 is not: a check that asks only whether some gradients exist cannot fail. This one asks of every
-tensor what it must have, then takes real optimiser steps and looks at what moved.
+tensor what it must have, then takes real optimiser steps and looks at what moved and stayed finite.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from loralab.model.checks import not_finite
 from loralab.model.lora import adapter_layers
 from loralab.model.tensor_hashes import tensor_sha256
 
@@ -58,8 +59,13 @@ def gradient_problems(
     model: nn.Module, rows: list[TensorGradient], expected: set[str]
 ) -> list[str]:
     """What is wrong at the first step; `expected` names the tensors that must be trainable."""
-    zero_b = {f"{name}.lora_A" for name, layer in adapter_layers(model) if not layer.lora_B.any()}
-    problems = []
+    layers = dict(adapter_layers(model))
+    problems = [
+        f"{name}.lora_B is not zero at the start"
+        for name, layer in layers.items()
+        if layer.lora_B.any()
+    ]
+    zero_b = {f"{name}.lora_A" for name in layers}
     for row in rows:
         problems += _tensor_problems(row, row.parameter in expected, row.parameter in zero_b)
     absent = expected - {row.parameter for row in rows}
@@ -79,7 +85,7 @@ def _tensor_problems(row: TensorGradient, expected: bool, behind_zero_b: bool) -
     if not math.isfinite(row.norm):
         return [f"{name} has a gradient that is not finite"]
     if behind_zero_b and row.norm != 0:
-        return [f"{name} has a gradient although its B is zero"]
+        return [f"{name} has a gradient, which at the start is exactly zero"]
     if not behind_zero_b and row.norm == 0:
         return [f"{name} has a gradient of exactly zero"]
     return []
@@ -90,23 +96,27 @@ def step_problems(
     optimizer: torch.optim.Optimizer,
     loss: Callable[[], Tensor],
     expected: set[str],
+    before: Mapping[str, str],
 ) -> tuple[bool, list[str]]:
     """Take real optimiser steps; whether all else stayed, and what is wrong.
 
-    Every tensor among `expected` must have moved, every other must keep its bytes.
+    `before` is `parameter_hashes` from before anything was computed. Every tensor among `expected`
+    must have moved and be finite, every other must keep its bytes.
     """
-    before = {name: tensor_sha256(parameter) for name, parameter in model.named_parameters()}
     for _ in range(STEPS):
         optimizer.zero_grad(set_to_none=True)
         loss().backward()
         optimizer.step()
-    changed = {
-        name
-        for name, parameter in model.named_parameters()
-        if tensor_sha256(parameter) != before[name]
-    }
+    after = parameter_hashes(model)
+    changed = {name for name, content in after.items() if content != before.get(name)}
     strayed = sorted(changed - expected)
     problems = [f"{name} is frozen and was changed by an optimiser step" for name in strayed]
-    still = sorted(expected & before.keys() - changed)
+    still = sorted(expected & after.keys() - changed)
     problems += [f"{name} did not move in {STEPS} optimiser steps" for name in still]
-    return not strayed, problems
+    spoilt = not_finite({n: p for n, p in model.named_parameters() if n in expected})
+    return not strayed, problems + [f"{line} after {STEPS} optimiser steps" for line in spoilt]
+
+
+def parameter_hashes(model: nn.Module) -> dict[str, str]:
+    """SHA-256 of every parameter tensor, by its name."""
+    return {name: tensor_sha256(parameter) for name, parameter in model.named_parameters()}

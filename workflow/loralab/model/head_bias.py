@@ -10,20 +10,23 @@ import torch
 from torch import Tensor
 
 from loralab.errors import LoralabError
+from loralab.model.gpt2 import GPT2
 
-TOLERANCE = 1e-5  # of what is carried, against the bias itself
+TOLERANCE = 1e-5  # of a logit: what rounding to float32 may cost
 
 
 def norm_bias_with(head_bias: Tensor, head_weight: Tensor, norm_bias: Tensor) -> Tensor:
     """The final norm's bias (C,) that adds `head_bias` (labels,) to the logits, in float32.
 
     Raises LoralabError where the rows of `head_weight` (labels, C) depend on each other so that
-    none does.
+    none does, or none that is small enough beside the rest.
     """
     weight, bias = head_weight.detach().double(), head_bias.detach().double()
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise LoralabError("a head that is not finite cannot be carried into the final norm")
     carried = (norm_bias.detach().double() + torch.linalg.pinv(weight) @ bias).float()
     added = weight @ (carried.double() - norm_bias.detach().double())
-    largest = (added - bias).abs().max().item()
+    largest = (added - bias).abs().max().item() + _rounding(weight, carried)
     if not largest <= TOLERANCE * max(1.0, bias.abs().max().item()):
         raise LoralabError(
             f"the head's bias cannot be carried into the final norm: the {len(bias)} rows of its "
@@ -31,6 +34,14 @@ def norm_bias_with(head_bias: Tensor, head_weight: Tensor, norm_bias: Tensor) ->
             "false"
         )
     return carried
+
+
+@torch.no_grad()
+def move_head_bias(model: GPT2) -> None:
+    """Put the head's bias into the final norm, in place, and leave the head without one."""
+    if model.head.bias is not None:
+        model.ln_f.bias.copy_(norm_bias_with(model.head.bias, model.head.weight, model.ln_f.bias))
+        model.head.bias = None
 
 
 def head_with_norm(
@@ -42,7 +53,8 @@ def head_with_norm(
     """Weight (labels, C) and bias (labels,) of a head that makes up for a trained final norm.
 
     `base` and `trained` hold its `weight` and `bias`, each (C,). Raises LoralabError where the
-    base's weight is zero and the trained one's is not, which no head can make up for.
+    base's weight is zero and the trained one's is not, or so small that float32 has no head that
+    makes up for it.
     """
     weight = head_weight.double()
     old, new = ({k: v.detach().double() for k, v in norm.items()} for norm in (base, trained))
@@ -50,7 +62,15 @@ def head_with_norm(
         raise LoralabError("the final norm was trained where the base's weight is zero")
     ratio = torch.where(old["weight"] == 0, 1.0, new["weight"] / old["weight"])
     folded = weight * ratio
+    if not _rounding(folded, old["bias"]) <= TOLERANCE:
+        raise LoralabError("the final norm was trained too far from the base's to go into the head")
     bias = weight @ new["bias"] - folded @ old["bias"]
     if head_bias is not None:
         bias = bias + head_bias.double()
     return folded.float(), bias.float()
+
+
+def _rounding(weight: Tensor, vector: Tensor) -> float:
+    """About what float32 costs the largest of the sums W·v: errors of the terms add like noise."""
+    terms = weight.double() * vector.double()  # (labels, C)
+    return torch.finfo(torch.float32).eps * terms.norm(dim=1).max().item()

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from loralab.config import Layers, Lora
 from loralab.model.classifier import count_parameters
-from loralab.model.gpt2 import GPT2, SIZES, replace_head
+from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.lora import adapter_layers, inject, plan_adapters
+from loralab.model.shapes import SIZES
 
 LABELS = 2
 LORA = Lora(

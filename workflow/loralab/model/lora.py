@@ -25,9 +25,9 @@ from torch.nn import functional
 
 from loralab.config import Lora
 from loralab.errors import LoralabError, raise_all
+from loralab.model.checks import misfits, not_finite, plan_misfits
 from loralab.model.gpt2 import GPT2
-from loralab.model.misfits import misfits, not_finite
-from loralab.model.targets import choose, first_match
+from loralab.model.targets import choose
 
 _PAIR = ("lora_A", "lora_B")
 TRAINED = {"lora": _PAIR, "rslora": _PAIR, "dora": (*_PAIR, "lora_magnitude")}  # by variant
@@ -38,12 +38,17 @@ def scaling_of(variant: str, rank: int, alpha: float) -> float:
     return alpha / math.sqrt(rank) if variant == "rslora" else alpha / rank
 
 
+def alpha_for(variant: str, rank: int, scaling: float) -> float:
+    """α, which at this rank gives this scaling."""
+    return scaling * math.sqrt(rank) if variant == "rslora" else scaling * rank
+
+
 class LoRALinear(nn.Module):
     """A frozen linear layer with an adapter beside it, or merged into its weight.
 
     Args:
         base: the layer to adapt; its parameters are frozen here.
-        rank: r, at least 1 and at most the smaller side of the layer.
+        rank: r, at least 1.
         alpha: α, which with the rank gives the scaling.
         variant: `lora`, `rslora` or `dora`.
         dropout: on the input of B·A alone, while training.
@@ -66,7 +71,7 @@ class LoRALinear(nn.Module):
         self.scaling = scaling_of(variant, rank, alpha)
         self.dropout = nn.Dropout(dropout)
         self.enabled = True
-        self.register_buffer("unmerged", None, persistent=False)  # W₀, kept while merged
+        self.register_buffer("kept_weight", None)  # W₀ while merged
         device = self.weight.device
         # Kaiming uniform with a = √5, as the lab and PEFT have it, is uniform in ±1/√in.
         bound = 1 / math.sqrt(self.in_features)
@@ -76,6 +81,7 @@ class LoRALinear(nn.Module):
         self.lora_B = nn.Parameter(torch.zeros(self.out_features, rank, device=device))
         lengths = nn.Parameter(row_lengths(self.weight)) if variant == "dora" else None
         self.register_parameter("lora_magnitude", lengths)  # (out,)
+        self.train(base.training)
 
     @property
     def weight(self) -> Tensor:  # (out, in)
@@ -87,11 +93,13 @@ class LoRALinear(nn.Module):
 
     @property
     def merged(self) -> bool:
-        return self.unmerged is not None
+        return self.kept_weight is not None
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         if self.merged and self.training and torch.is_grad_enabled():
             raise LoralabError("merged adapters cannot be trained; unmerge them first")
+        if self.merged and not self.enabled and isinstance(self.base, nn.Linear):
+            return functional.linear(x, self.kept_weight, self.bias)
         output = self.base(x)
         if self.merged or not self.enabled:
             return output
@@ -113,7 +121,7 @@ class LoRALinear(nn.Module):
     def _adapted_weight(self) -> Tensor:
         """V = W₀ + s·B·A, (out, in)."""
         wide = torch.promote_types(self.weight.dtype, torch.float32)
-        return self.weight.to(wide) + self.scaling * (self.lora_B @ self.lora_A).to(wide)
+        return self.weight.to(wide) + self.scaling * (self.lora_B.to(wide) @ self.lora_A.to(wide))
 
     def _gain(self, adapted: Tensor) -> Tensor:
         """m/‖V‖, (out,). A row of zeros has no direction and stays zero."""
@@ -159,21 +167,13 @@ def plan_adapters(model: GPT2, lora: Lora) -> list[PlannedAdapter]:
     Head and embeddings are never among them. Raises LoralabError where a pattern matches nothing,
     where no layer is left, or where a rank exceeds a layer's smaller side.
     """
-    linear = {
-        name: module
+    layers = {
+        name: (module.in_features, module.out_features)
         for name, module in model.h.named_modules(prefix="h")
         if isinstance(module, (nn.Linear, LoRALinear)) and not name.endswith(".base")
     }
-    plan = []
-    for name in choose(list(linear), lora):
-        sides = linear[name].in_features, linear[name].out_features
-        rank = first_match(lora.rank_pattern, name, lora.rank)
-        alpha = first_match(lora.alpha_pattern, name, lora.alpha)
-        plan.append(PlannedAdapter(name, *sides, rank, alpha, lora.variant))
-    too_large = [e for e in plan if e.rank > min(e.in_features, e.out_features)]
-    problems = [f"{e.rank} of {e.module}, {e.in_features} to {e.out_features}" for e in too_large]
-    raise_all(problems, "lora.rank exceeds a layer's smaller side")
-    return plan
+    chosen = choose(layers, lora)
+    return [PlannedAdapter(n, *layers[n], *chosen[n], lora.variant) for n in chosen]
 
 
 def planned_names(plan: Sequence[PlannedAdapter]) -> list[str]:
@@ -202,13 +202,15 @@ def inject(
     around them, which is the lab's mistake made on purpose.
     """
     present = present_plan(model)
-    if exist_ok and present == list(plan):
+    dropouts = {layer.dropout.p for _, layer in adapter_layers(model)}
+    if exist_ok and present == list(plan) and dropouts == {dropout}:
         return
     if present and (not nest or "dora" in {entry.variant for entry in [*present, *plan]}):
         raise LoralabError(
             f"{present[0].module} and {len(present) - 1} more already have adapters; injecting "
             "twice would nest them and train twice the rank that is reported"
         )
+    raise_all(plan_misfits(model, plan, TRAINED), "the plan does not fit the model")
     model.requires_grad_(False)
     for e in plan:
         layer = model.get_submodule(e.module)
@@ -230,24 +232,22 @@ def present_plan(model: nn.Module) -> list[PlannedAdapter]:
 def merge(model: nn.Module) -> None:
     """Put every adapter into the weight beside it, computed in float32; twice is as once.
 
-    Raises LoralabError, with nothing merged, where a merged weight is not finite.
+    Raises LoralabError, and leaves nothing merged, where a merged weight is not finite.
     """
     for _, layer in reversed(list(adapter_layers(model))):  # a nested adapter before its outer one
         if not layer.merged:
             merged = layer.merged_weight().to(layer.weight.dtype)
-            layer.unmerged, layer.weight.data = layer.weight.data, merged
-    problems = not_finite({f"{n}.weight": layer.weight for n, layer in adapter_layers(model)})
-    if problems:
+            layer.kept_weight, layer.weight.data = layer.weight.data, merged
+    if problems := not_finite({f"{n}.weight": a.weight for n, a in adapter_layers(model)}):
         unmerge(model)
-    raise_all(problems, "the adapters cannot be merged")
+        raise_all(problems, "the adapters cannot be merged")
 
 
 def unmerge(model: nn.Module) -> None:
-    """Take every adapter out of its weight, which is bit for bit what it was."""
+    """Put back every weight as it was before, bit for bit: subtracting would round."""
     for _, layer in adapter_layers(model):
         if layer.merged:
-            # Put back what was kept: subtracting what was added would round.
-            layer.weight.data, layer.unmerged = layer.unmerged, None
+            layer.weight.data, layer.kept_weight = layer.kept_weight, None
 
 
 def unload(model: nn.Module) -> None:
@@ -259,18 +259,14 @@ def unload(model: nn.Module) -> None:
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[None]:
     """Inside this context the model computes what its base does, merged or not."""
-    layers = [layer for _, layer in adapter_layers(model)]
-    enabled, merged = [layer.enabled for layer in layers], any(layer.merged for layer in layers)
-    unmerge(model)
-    for layer in layers:
+    before = [(layer, layer.enabled) for _, layer in adapter_layers(model)]
+    for layer, _ in before:
         layer.enabled = False
     try:
         yield
     finally:
-        for layer, was_enabled in zip(layers, enabled, strict=True):
-            layer.enabled = was_enabled
-        if merged:
-            merge(model)
+        for layer, enabled in before:
+            layer.enabled = enabled
 
 
 def adapter_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
@@ -293,6 +289,8 @@ def adapter_state(model: nn.Module) -> dict[str, Tensor]:
 @torch.no_grad()
 def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Fill the adapters. Raises LoralabError, before anything is touched, that names misfits."""
+    if any(layer.merged for _, layer in adapter_layers(model)):
+        raise LoralabError("merged adapters cannot be filled; unmerge them first")
     parameters = dict(adapter_parameters(model))
     raise_all(misfits(state, parameters), "the state does not fit the adapters")
     for name, parameter in parameters.items():

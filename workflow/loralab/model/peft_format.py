@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from loralab.model.checkpoints import PROJECTIONS
-from loralab.model.gpt2 import GPT2Shape
-from loralab.model.lora import PlannedAdapter
+from loralab.model.lora import PlannedAdapter, alpha_for
 from loralab.model.peft_settings import PeftSettings
+from loralab.model.shapes import GPT2Shape, linear_layers
 
 TRUNK = "base_model.model.transformer."
 HEAD = "base_model.model.score."
@@ -71,8 +71,7 @@ def _fused(name: str, entries: list[PlannedAdapter]) -> PlannedAdapter:
     if first.module == name:
         return first
     rank = sum(entry.rank for entry in entries)
-    # The scaling is the first one's: s = α/r or, for rslora, α/√r.
-    alpha = first.scaling * (math.sqrt(rank) if first.variant == "rslora" else rank)
+    alpha = alpha_for(first.variant, rank, first.scaling)
     out = len(PROJECTIONS) * first.out_features
     return replace(first, module=name, out_features=out, rank=rank, alpha=_whole(alpha))
 
@@ -177,22 +176,20 @@ def _magnitude(
 def read_fused_plan(
     settings: PeftSettings, tensors: Mapping[str, Tensor], shape: GPT2Shape
 ) -> list[PlannedAdapter]:
-    """The plan of the layers whose adapters are among `tensors`, for a base of this shape."""
-    width = shape.width
-    sides = {
-        "attn.c_attn": (width, len(PROJECTIONS) * width),
-        "attn.c_proj": (width, width),
-        "mlp.c_fc": (width, 4 * width),
-        "mlp.c_proj": (4 * width, width),
-    }
+    """The plan of the layers that the settings target, for a base of this shape.
+
+    Where they do not say, of those whose adapters are among `tensors`.
+    """
+    layers = linear_layers(shape).items()
+    possible = fuse([PlannedAdapter(name, *sides, 1, 1) for name, sides in layers])
     found = {match.group(1) for name in tensors if (match := _LAYER.fullmatch(name))}
-    possible = [f"h.{block}.{kind}" for block in range(shape.layers) for kind in sides]
     variant = "dora" if settings.dora else "rslora" if settings.rslora else "lora"
     plan = []
-    for layer in (name for name in possible if name in found):
-        rank, scaling = settings.rank_of(layer), settings.scaling_of(layer)
-        alpha = scaling * (math.sqrt(rank) if variant == "rslora" else rank)
-        plan.append(
-            PlannedAdapter(layer, *sides[layer.split(".", 2)[2]], rank, _whole(alpha), variant)
-        )
+    for entry in possible:
+        targeted = settings.targets(entry.module)
+        if entry.module in found if targeted is None else targeted:
+            rank = settings.rank_of(entry.module)
+            # Not the file's own: rslora and dora together are dora here, scaled as rslora.
+            alpha = _whole(alpha_for(variant, rank, settings.scaling_of(entry.module)))
+            plan.append(replace(entry, rank=rank, alpha=alpha, variant=variant))
     return plan

@@ -1,13 +1,12 @@
 """PEFT's `adapter_config.json`: written as PEFT reads it, and read so that nothing is dropped."""
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loralab.errors import LoralabError, raise_all
+from loralab.model.checks import is_count, is_number
 from loralab.model.lora import PlannedAdapter, scaling_of
-from loralab.model.targets import first_match
+from loralab.model.targets import first_match, matches_whole, pattern_error
 
 # Settings that say how the adapter began, was trained or is to be found, not what it computes.
 _WITHOUT_EFFECT = {
@@ -34,6 +33,7 @@ class PeftSettings:
     rslora: bool
     dora: bool
     classifies: bool
+    config: dict
 
     def rank_of(self, layer: str) -> int:
         """The rank of a layer `h.<block>.…`."""
@@ -43,6 +43,24 @@ class PeftSettings:
         """s of a layer `h.<block>.…`."""
         alpha = first_match(self.alpha_pattern, f"transformer.{layer}", self.alpha)
         return scaling_of("rslora" if self.rslora else "lora", self.rank_of(layer), alpha)
+
+    def targets(self, layer: str) -> bool | None:
+        """Whether a layer `h.<block>.…` is adapted, or None where the settings do not tell."""
+        chosen, left_out = (self.config.get(k) for k in ("target_modules", "exclude_modules"))
+        if chosen is None or chosen == "all-linear" or self.config.get("layers_pattern"):
+            return None
+        blocks = self.config.get("layers_to_transform")
+        blocks = [blocks] if isinstance(blocks, int) else blocks
+        in_block = not blocks or int(layer.split(".")[1]) in blocks
+        return in_block and _names(chosen, layer) and not (left_out and _names(left_out, layer))
+
+
+def _names(modules: str | list[str], layer: str) -> bool:
+    """Whether PEFT's `modules`, one pattern for a whole path or a list of ends, name the layer."""
+    path = f"transformer.{layer}"
+    if isinstance(modules, str):
+        return matches_whole(modules, path)
+    return any(path == end or path.endswith(f".{end}") for end in modules)
 
 
 def write_settings(
@@ -91,6 +109,7 @@ def read_settings(config: dict, source: str) -> PeftSettings:
         bool(config.get("use_rslora")),
         bool(config.get("use_dora")),
         classifies=config.get("task_type") == "SEQ_CLS",
+        config=config,
     )
 
 
@@ -112,10 +131,19 @@ def _unsound(config: dict) -> list[str]:
     ranks = {"r": config["r"], **_pattern(config, "rank_pattern", problems)}
     alphas = {"lora_alpha": config["lora_alpha"], **_pattern(config, "alpha_pattern", problems)}
     for key, rank in ranks.items():
-        if type(rank) is not int or rank < 1:
+        if not is_count(rank):
             problems.append(f"{key} is {rank!r}; expected a whole number above 0")
+    for key in ("use_rslora", "use_dora"):
+        if not isinstance(config.get(key), bool | None):
+            problems.append(f"{key} is {config[key]!r}; expected true or false")
+    for key in ("target_modules", "exclude_modules"):
+        modules = config.get(key)
+        if isinstance(modules, str) and (error := pattern_error(modules)):
+            problems.append(f"{key} {modules!r} is no regular expression: {error}")
+        elif not isinstance(modules, str | list | None):
+            problems.append(f"{key} is {modules!r}; expected a list or a pattern")
     for key, alpha in alphas.items():
-        if type(alpha) not in (int, float) or not math.isfinite(alpha):
+        if not is_number(alpha):
             problems.append(f"{key} is {alpha!r}; expected a number")
     return problems
 
@@ -125,9 +153,10 @@ def _pattern(config: dict, key: str, problems: list[str]) -> dict:
     if not isinstance(found, dict):
         problems.append(f"{key} is {found!r}; expected a mapping")
         return {}
-    for pattern in found:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            problems.append(f"{key} {pattern!r} is no regular expression: {error}")
+    unfit = {pattern: pattern_error(pattern) for pattern in found}
+    problems += [
+        f"{key} {pattern!r} is no regular expression: {error}"
+        for pattern, error in unfit.items()
+        if error
+    ]
     return {f"{key} {pattern!r}": value for pattern, value in found.items()}

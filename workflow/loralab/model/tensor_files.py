@@ -15,7 +15,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
-        raise LoralabError(f"{path} is missing; run the stage that writes it") from None
+        raise LoralabError(
+            f"{path} is missing; run the stage that writes it, or name another file"
+        ) from None
+    except OSError as error:
+        raise LoralabError(f"{path} cannot be read: {error.strerror or error}") from None
     except safetensors.SafetensorError as error:
         raise LoralabError(
             f"{path} is no sound safetensors file ({error}); fetch or build it again"
@@ -38,7 +42,7 @@ def read_metadata(path: Path, key: str) -> dict | None:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(key)
             found = {} if text is None else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     except (safetensors.SafetensorError, OSError) as error:
         raise LoralabError(f"{path} is no sound safetensors file ({error})") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from loralab.errors import LoralabError
 
@@ -23,11 +23,6 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over the names and the contents of tensors, in whatever order they come."""
     lines = [f"{name}={tensor_sha256(tensors[name])}\n" for name in sorted(tensors)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def frozen_hash(model: nn.Module) -> str:
-    """SHA-256 over the names and the contents of every frozen tensor."""
-    return tensors_sha256({n: p for n, p in model.named_parameters() if not p.requires_grad})
 
 
 def tensor_table(tensors: Mapping[str, Tensor]) -> pd.DataFrame:
@@ -49,11 +44,17 @@ def read_tensor_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LoralabError(f"{path} cannot be read as a table of tensors: {error}") from None
-    if list(table.columns) != COLUMNS or table.empty or table["tensor"].duplicated().any():
         raise LoralabError(
-            f"{path} is no table of tensors; expected the columns {','.join(COLUMNS)} and a row a "
-            "tensor, as in the tensors.csv of a base model"
+            f"{path} cannot be read as a table of tensors: {' '.join(str(error).split())}"
+        ) from None
+    sound = list(table.columns) == COLUMNS and not table.empty
+    if sound:
+        table["sha256"] = table["sha256"].str.lower()
+        sound = table["sha256"].str.fullmatch("[0-9a-f]{64}").all() and table["tensor"].is_unique
+    if not sound:
+        raise LoralabError(
+            f"{path} is no table of tensors; expected the columns {','.join(COLUMNS)}, a row a "
+            "tensor and a hash in each, as in the tensors.csv of a base model"
         )
     return table
 

@@ -74,7 +74,8 @@ def _gradient_answer(gradients: dict) -> str:
         "is zero. With the head, "
         f"{gradients['classifier']['trainable_with_gradient']} tensors have a gradient and "
         f"{gradients['classifier']['frozen_without_gradient']} frozen ones have none. After real "
-        "optimiser steps the frozen weights were unchanged, and every A and B had moved."
+        "optimiser steps the frozen weights were unchanged, and every tensor of adapters and head "
+        "had moved."
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+import yaml
 
 from loralab.provenance import MANIFEST, read_json
 from loralab.reporting.answers import adapter_sentence, answers
@@ -198,8 +199,16 @@ def _recipe(settings: dict) -> dict[str, str]:
     silent = ("device", "log_every")
     training = {k: v for k, v in settings["training"].items() if k not in silent}
     chosen = _flat("lora", settings["lora"]) | _flat("training", training)
-    empty = (None, [], {})
-    return {key: "none" if value in empty else str(value) for key, value in chosen.items()}
+    return {key: _as_written(value) for key, value in chosen.items()}
+
+
+def _as_written(value: object) -> str:
+    """A setting as one would write it in config.yaml."""
+    if value in (None, [], {}):
+        return "none"
+    if isinstance(value, list | dict):
+        return yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip()
+    return str(value)
 
 
 def _flat(name: str, value: object) -> dict[str, object]:

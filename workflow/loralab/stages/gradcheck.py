@@ -17,6 +17,7 @@ from loralab.model.gradient_check import (
     TensorGradient,
     gradient_problems,
     gradients,
+    parameter_hashes,
     step_problems,
     summarise,
 )
@@ -26,14 +27,15 @@ from loralab.randomness import stream_seed
 from loralab.reporting.gradient_figures import gradient_flow
 from loralab.stages.plan_file import read_plan
 from loralab.stages.runner import Job, Stage, main
+from loralab.training.optimizer import build_optimizer
 from loralab.training.pretraining import language_model_loss
 
 log = logging.getLogger(__name__)
 
 # The lab's batch: 2 × 256 random ids below 1000.
 BATCH, LENGTH, LARGEST_ID = 2, 256, 1000
-# Of the check's own optimiser: what it asks for holds at any rate.
-LEARNING_RATE = 1e-3
+# What the check asks for holds at any rate, and at any that LoRA+ gives B.
+LEARNING_RATE, B_RATIO = 1e-3, 2.0
 
 
 def run(job: Job) -> None:
@@ -48,15 +50,19 @@ def run(job: Job) -> None:
     # What the plan lists and not what the model holds: a second injection is to be found out.
     plan = read_plan(job.layout.run / "inject" / "plan.csv", config.lora.variant)
     adapters = set(planned_names(plan))
+    before = parameter_hashes(model)
     before_head = gradients(model, language_model_loss(model, ids))
     problems = gradient_problems(model, before_head, adapters)
     add_head(model, len(config.data.labels), config.head.bias, config.seed)
-    with_head, unchanged, more = _check_classifier(model, ids, adapters, len(config.data.labels))
+    before |= {name: h for name, h in parameter_hashes(model).items() if name.startswith("head.")}
+    with_head, unchanged, more = _check_classifier(
+        model, ids, adapters, len(config.data.labels), before
+    )
     _write(job, before_head, with_head, unchanged, problems + more)
 
 
 def _check_classifier(
-    model: GPT2, ids: torch.Tensor, adapters: set[str], labels: int
+    model: GPT2, ids: torch.Tensor, adapters: set[str], labels: int, before: dict[str, str]
 ) -> tuple[list[TensorGradient], bool, list[str]]:
     """Gradients at the first step, whether steps left the frozen tensors alone, what is wrong."""
     trainable = adapters | {f"head.{name}" for name, _ in model.head.named_parameters()}
@@ -67,12 +73,9 @@ def _check_classifier(
 
     found = gradients(model, loss())
     problems = gradient_problems(model, found, trainable)
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=LEARNING_RATE,
-        weight_decay=0.0,  # which would move a tensor that gets no gradient
-    )
-    unchanged, moved = step_problems(model, optimizer, loss, trainable)
+    # The training's own, but for the weight decay, which would move a tensor without a gradient.
+    optimizer = build_optimizer(model, LEARNING_RATE, B_RATIO, weight_decay=0.0)
+    unchanged, moved = step_problems(model, optimizer, loss, trainable, before)
     return found, unchanged, problems + moved
 
 

@@ -8,6 +8,7 @@ import tiktoken
 import torch
 
 from loralab.config import Config
+from loralab.errors import LoralabError
 from loralab.model.adapters import load_adapter
 from loralab.model.checkpoints import load_base
 from loralab.model.gpt2 import GPT2
@@ -57,4 +58,8 @@ def load_classifier(
     model = load_base(layout.base, dtype=PRECISIONS[config.training.precision]).float()
     check_sizes(model, tokenizer, config.training.max_length)
     labels = load_adapter(model, adapter or layout.run / "train" / "adapter")
+    if len(labels) < 2:
+        raise LoralabError(
+            f"{adapter} has {len(labels)} labels; a classifier's adapter has two or more"
+        )
     return Classifier(model.to(device).eval(), tokenizer, labels, config)

@@ -14,7 +14,10 @@ COLUMNS = ["module", "in_features", "out_features", "rank", "alpha", "parameters
 def write_plan(plan: list[PlannedAdapter], path: Path) -> None:
     """Write a row for each planned adapter, with the parameters that it trains."""
     rows = [{**dataclasses.asdict(entry), "parameters": entry.parameters} for entry in plan]
-    write_table(pd.DataFrame(rows)[COLUMNS], path)
+    table = pd.DataFrame(rows)[COLUMNS]
+    # Whole numbers as such, whatever the others are.
+    table["alpha"] = [f"{alpha:.15g}" for alpha in table["alpha"]]
+    write_table(table, path)
 
 
 def read_plan(path: Path, variant: str) -> list[PlannedAdapter]:

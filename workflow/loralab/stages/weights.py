@@ -1,6 +1,5 @@
 """Stage `weights`: the base model, fetched, copied, pretrained here or drawn at random."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from loralab.model.checkpoints import (
 )
 from loralab.model.classifier import generator
 from loralab.model.devices import use_threads
-from loralab.model.gpt2 import GPT2, SIZES, GPT2Shape, initialise
+from loralab.model.gpt2 import GPT2, initialise
+from loralab.model.shapes import base_shape
 from loralab.model.tensor_files import read_safetensors
 from loralab.model.tensor_hashes import tensor_table
 from loralab.model.tokenizer import load_tokenizer
@@ -41,14 +41,6 @@ def run(job: Job) -> None:
         load_base(job.folder)  # every tensor there, of its shape, and finite
     table = tensor_table(read_safetensors(job.folder / WEIGHTS_FILE))
     write_table(table, job.folder / "tensors.csv")
-
-
-def base_shape(base: Base) -> GPT2Shape:
-    """The shape that `base.size` names."""
-    if base.size == "custom":
-        names = [field.name for field in dataclasses.fields(GPT2Shape)]
-        return GPT2Shape(*(getattr(base.shape, name) for name in names))
-    return SIZES[base.size]
 
 
 def _fetched(job: Job) -> None:

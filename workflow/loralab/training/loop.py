@@ -95,7 +95,9 @@ def train_classifier(
 def _start(model: GPT2, train: LabelledTexts, settings: Training, seed: int) -> _Fit:
     torch.manual_seed(stream_seed(seed, "training/dropout"))
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(model, settings)
+    optimizer = build_optimizer(
+        model, settings.learning_rate, settings.loraplus_lr_ratio, settings.weight_decay
+    )
     plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
     fit = _Fit(model, train, settings, trainable, optimizer, plan, TrainingRun())
     if fit.steps == 0:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from loralab.errors import LoralabError
 from loralab.model.gpt2 import GPT2
 from loralab.training.batches import EncodedTexts, collate
 
@@ -36,6 +37,8 @@ def predict_logits(
         # On the CPU, since Apple's GPUs have no double precision.
         logits[rows] = model.classify(ids, lengths).cpu().double().numpy()
     model.train(was_training)
+    if not np.isfinite(logits).all():
+        raise LoralabError("the model's logits are not finite; its adapter is spoilt")
     return logits
 
 
