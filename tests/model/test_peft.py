@@ -15,10 +15,6 @@ from loralab.model.checkpoints import save_base
 from loralab.model.lora import TRAINED, adapter_layers, merge, unload
 from peft import LoraConfig, PeftModel, get_peft_model
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*fan_in_fan_out.*:UserWarning"),
-]
 LABELS = ["ham", "spam"]
 PADDING = 63
 VARIANTS = {"lora": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}

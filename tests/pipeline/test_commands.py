@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from io import BytesIO, StringIO
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
@@ -20,15 +21,49 @@ from loralab.model.checkpoints import to_file_layout
 from loralab.model.gpt2 import GPT2
 from loralab.model.shapes import SIZES
 from loralab.model.tensor_hashes import read_tensor_table
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from project import ROOT
 
 
-def classify(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+def command(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    """Run `loralab` in this process, which spares importing torch; texts as bytes."""
+    raw, errors = BytesIO(), StringIO()
+    output = TextIOWrapper(raw, encoding="utf-8", newline="")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
+        patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            status = ended.code
+    if isinstance(status, str):  # which Python itself prints, and ends with 1
+        errors.write(f"{status}\n")
+        status = 1
+    output.flush()
+    return subprocess.CompletedProcess(arguments, status or 0, raw.getvalue(), errors.getvalue())
+
+
+def classify(folder: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
     """Run `loralab classify` on the finished run."""
-    run = folder / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True)
+    return command("classify", "--run", folder / "results" / "embedded", *arguments, stdin=stdin)
+
+
+def answers(done: subprocess.CompletedProcess) -> pd.DataFrame:
+    """The table that a command wrote; the test fails where the command did."""
+    assert done.returncode == 0, done.stderr
+    return pd.read_csv(BytesIO(done.stdout))
+
+
+def test_the_command_is_installed_and_answers(finished):
+    done = subprocess.run(
+        [sys.executable, "-m", "loralab.cli", "classify", "--run", "results/embedded", "hello"],
+        cwd=finished,
+        capture_output=True,
+    )
+    assert answers(done).equals(answers(classify(finished, "hello")))
 
 
 def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
@@ -37,7 +72,7 @@ def test_classify_gives_a_text_the_probability_that_evaluate_gave_it(finished):
     predictions = predictions[predictions["split"] == "test"].head(5)
     texts = pd.read_csv(run / "split" / "test.csv").set_index("id")["text"]
     chosen = [texts[number] for number in predictions["id"]]
-    answered = pd.read_csv(StringIO(classify(finished, *chosen).stdout))
+    answered = answers(classify(finished, *chosen))
     assert (answered["p_spam"] - predictions["p_spam"].to_numpy()).abs().max() < 1e-5
     assert list(answered["predicted"]) == list(predictions["predicted"])
 
@@ -46,25 +81,20 @@ def test_classify_answers_alike_for_arguments_lines_and_a_csv_column(finished, t
     texts = ["win a prize, call now", "lunch, tomorrow?"]
     pd.DataFrame({"id": [1, 2], "said": texts}).to_csv(tmp_path / "new.csv", index=False)
     by_argument = classify(finished, *texts)
-    by_line = classify(finished, stdin="\n".join(texts) + "\n")
-    by_column = classify(finished, "--csv", str(tmp_path / "new.csv"), "--column", "said")
-    assert by_argument.returncode == 0, by_argument.stderr
-    assert list(pd.read_csv(StringIO(by_argument.stdout))["text"]) == texts
+    by_line = classify(finished, stdin="\n".join(texts).encode() + b"\n")
+    by_column = classify(finished, "--csv", tmp_path / "new.csv", "--column", "said")
+    assert list(answers(by_argument)["text"]) == texts
     assert by_argument.stdout == by_line.stdout == by_column.stdout
 
 
 def test_classify_writes_a_text_of_several_lines_so_that_it_reads_back(finished):
     text = "win a prize\r\ncall\rnow"
-    run = finished / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run, text]
-    answered = subprocess.run(command, capture_output=True).stdout
-    assert list(pd.read_csv(BytesIO(answered))["text"]) == [text]
+    assert list(answers(classify(finished, text))["text"]) == [text]
 
 
 def test_classify_takes_the_folder_that_it_is_called_in(finished, monkeypatch):
     monkeypatch.chdir(finished / "results" / "embedded")
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", ".", "hello"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = command("classify", "--run", ".", "hello")
     assert done.returncode == 0, done.stderr
     assert done.stdout == classify(finished, "hello").stdout
 
@@ -78,21 +108,19 @@ def test_classify_refuses_a_base_model_that_was_made_anew_since(finished, tmp_pa
     content[-1] ^= 1
     weights.write_bytes(content)
     failed = classify(tmp_path, "hello")
-    assert (failed.returncode, failed.stdout) == (1, "")
+    assert (failed.returncode, failed.stdout) == (1, b"")
     assert "model.safetensors is not the file that the run was evaluated with" in failed.stderr
 
 
 def test_classify_names_the_line_of_standard_input_that_is_not_utf8(finished):
-    run = finished / "results" / "embedded"
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", run]
-    failed = subprocess.run(command, input=b"hello\ncaf\xe9\n", capture_output=True)
+    failed = classify(finished, stdin=b"hello\ncaf\xe9\n")
     assert failed.returncode == 1
-    assert failed.stderr == (b"loralab: error: standard input line 2 is not UTF-8; convert it\n")
+    assert failed.stderr == "loralab: error: standard input line 2 is not UTF-8; convert it\n"
 
 
 def test_classify_names_the_columns_of_a_file_that_lacks_the_one_asked_for(finished, tmp_path):
     (tmp_path / "new.csv").write_text("id,said\n1,hello\n")
-    failed = classify(finished, "--csv", str(tmp_path / "new.csv"))
+    failed = classify(finished, "--csv", tmp_path / "new.csv")
     assert failed.returncode == 1
     assert "no one column 'text'" in failed.stderr and "id, said" in failed.stderr
 
@@ -116,14 +144,13 @@ def test_classify_refuses_what_it_cannot_answer_in_one_line(
     (tmp_path / "latin.csv").write_bytes("text\ncaf\xe9\n".encode("latin-1"))
     monkeypatch.chdir(tmp_path)
     failed = classify(finished, *arguments)
-    assert failed.returncode != 0 and failed.stdout == ""
+    assert failed.returncode != 0 and failed.stdout == b""
     assert complaint in failed.stderr and "Traceback" not in failed.stderr
 
 
 @pytest.mark.parametrize("run", ["results", "nowhere"])
 def test_classify_says_so_where_there_is_no_finished_run(finished, run):
-    command = [sys.executable, "-m", "loralab.cli", "classify", "--run", finished / run, "hello"]
-    failed = subprocess.run(command, capture_output=True, text=True)
+    failed = command("classify", "--run", finished / run, "hello")
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr and "manifest.json" in failed.stderr
 
@@ -131,19 +158,18 @@ def test_classify_says_so_where_there_is_no_finished_run(finished, run):
 # --- with transformers and PEFT ---------------------------------------------------------------
 
 
-def _loralab(capsys, *arguments: object) -> str:
-    """What a command prints; the test fails where it fails."""
-    main([str(argument) for argument in arguments])
-    return capsys.readouterr().out
+def _said(*arguments: object) -> str:
+    """What a command prints; the test fails where the command does."""
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
 
 
 def _refusal(*arguments: object) -> str:
-    """The one line with which a command refuses."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    message = str(ended.value)
-    assert message.startswith("loralab: error: ")
-    return message
+    """What a command says when it refuses."""
+    failed = command(*arguments)
+    assert failed.returncode == 1 and failed.stderr.startswith("loralab: error: ")
+    return failed.stderr.strip()
 
 
 def test_transformers_and_peft_alone_reproduce_the_predictions(finished):
@@ -155,9 +181,9 @@ def test_transformers_and_peft_alone_reproduce_the_predictions(finished):
     assert float(said.split()[-1]) < 1e-5
 
 
-def test_a_merged_export_is_a_text_classifier_of_transformers(finished, tmp_path, capsys):
+def test_a_merged_export_is_a_text_classifier_of_transformers(finished, tmp_path):
     run, folder = finished / "results" / "embedded", tmp_path / "merged"
-    said = _loralab(capsys, "export", "--merged", "--run", run, "--to", folder)
+    said = _said("export", "--merged", "--run", run, "--to", folder)
     tests = len(pd.read_csv(run / "split" / "test.csv"))
     assert f"merged in float32. Of {tests} test messages" in said and "; 0 labels differ." in said
     assert {path.name for path in folder.iterdir()} == {
@@ -175,10 +201,10 @@ def test_a_merged_export_is_a_text_classifier_of_transformers(finished, tmp_path
         assert scores["ham"] == pytest.approx(row.p_ham, abs=1e-4)
 
 
-def test_an_export_in_bf16_says_what_rounding_cost(finished, tmp_path, capsys):
+def test_an_export_in_bf16_says_what_rounding_cost(finished, tmp_path):
     run, folder = finished / "results" / "embedded", tmp_path / "merged"
     arguments = ("export", "--merged", "--run", run, "--to", folder, "--precision", "bf16")
-    said = _loralab(capsys, *arguments)
+    said = _said(*arguments)
     largest = float(re.search(r"largest change of a logit is (\S+);", said).group(1))
     assert 1e-4 < largest < 1
     assert re.search(r"; \d+ labels differ\.$", said.strip())
@@ -195,17 +221,28 @@ def test_an_export_never_overwrites(finished, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_classify_takes_an_adapter_that_went_through_peft(finished, tmp_path, capsys):
+def test_classify_takes_an_adapter_that_went_through_peft(finished, tmp_path):
     run = finished / "results" / "embedded"
     stock = transformers.GPT2ForSequenceClassification.from_pretrained(
         finished / "resources" / "base" / "embedded-gpt2"
     )
     PeftModel.from_pretrained(stock, run / "train" / "adapter").save_pretrained(tmp_path)
     text = "win a prize, call now"
-    own = pd.read_csv(StringIO(_loralab(capsys, "classify", "--run", run, text)))
-    said = _loralab(capsys, "classify", "--run", run, "--adapter", tmp_path, text)
+    own = pd.read_csv(StringIO(_said("classify", "--run", run, text)))
+    said = _said("classify", "--run", run, "--adapter", tmp_path, text)
     theirs = pd.read_csv(StringIO(said))
     assert theirs["p_LABEL_1"][0] == pytest.approx(own["p_spam"][0], abs=1e-5)
+
+
+def test_classify_refuses_an_adapter_of_a_language_model(finished, tmp_path):
+    stock = transformers.GPT2LMHeadModel.from_pretrained(
+        finished / "resources" / "base" / "embedded-gpt2"
+    )
+    config = LoraConfig(task_type="CAUSAL_LM", target_modules=["c_attn"])
+    get_peft_model(stock, config).save_pretrained(tmp_path)
+    run = finished / "results" / "embedded"
+    said = _refusal("classify", "--run", run, "--adapter", tmp_path, "hello")
+    assert said.endswith(f"{tmp_path} has 0 labels; a classifier's adapter has two or more")
 
 
 def test_classify_refuses_an_adapter_of_another_base_model(finished, tmp_path):
@@ -224,10 +261,10 @@ def test_classify_refuses_an_adapter_of_another_base_model(finished, tmp_path):
 # --- verify-weights -------------------------------------------------------------------------------
 
 
-def test_weights_are_what_their_own_table_lists(finished, capsys):
+def test_weights_are_what_their_own_table_lists(finished):
     base = finished / "resources" / "base" / "embedded-gpt2"
     weights, table = base / "model.safetensors", base / "tensors.csv"
-    said = _loralab(capsys, "verify-weights", weights, "--manifest", table)
+    said = _said("verify-weights", weights, "--manifest", table)
     assert said.startswith(f"{weights}: all 28 tensors are what {table} lists")
 
 

@@ -2,12 +2,8 @@
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from loralab.model.lora import PlannedAdapter
 
 LARGEST = 2**31  # of a number in a file: no rank, side or alpha is beyond it
 
@@ -32,12 +28,11 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     ]
 
 
-def plan_misfits(
-    model: nn.Module, plan: Sequence["PlannedAdapter"], variants: Container[str]
-) -> list[str]:
+def plan_misfits(model: nn.Module, plan: Sequence, variants: Container[str]) -> list[str]:
     """A line for each entry of a plan that the model has no such layer for, or that is no adapter.
 
-    Any module with `in_features` and `out_features` counts as a layer.
+    Entries are `loralab.model.lora.PlannedAdapter`, which imports this; any module with
+    `in_features` and `out_features` counts as a layer.
     """
     modules = dict(model.named_modules())
     problems, seen = [], set()
