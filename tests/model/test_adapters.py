@@ -488,8 +488,10 @@ def test_a_missing_key_of_the_configuration_is_named(new_base, folder, key):
         ({"target_modules": 5}, "target_modules is 5; expected a list or a pattern"),
         ({"r": 8}, "h.0.attn.c_proj has rank 8 there, its tensors have 4"),
         ({"lora_alpha": 9}, "h.0.attn.c_proj is scaled by 2.25 there, by 2 here"),
+        ({"target_modules": ["c_fc"]}, "h.0.attn.c_attn is not among the layers targeted there"),
+        ({"layers_to_transform": [0]}, "h.1.mlp.c_proj is not among the layers targeted there"),
         ({"use_rslora": True}, "h.0.attn.c_attn is scaled by 6.9282 there, by 2 here"),
-        ({"use_dora": True}, "use_dora is True there, the adapter is of the variant lora"),
+        ({"use_dora": True}, "use_dora is True there, h.0.attn.c_attn is a lora here"),
     ],
 )
 def test_a_configuration_that_says_something_else_is_refused_in_words(

@@ -173,13 +173,8 @@ def _read_own(
     fused = fuse(plan)
     expected = expected_tensors(fused) | _expected_head(model, len(labels), bias is not None)
     _check_tensors(tensors, expected, (torch.float32,), str(path))
-    config_path = folder / ADAPTER_CONFIG_FILE
-    if settings.dora != (plan[0].variant == "dora"):
-        raise LoralabError(
-            f"{config_path}: use_dora is {settings.dora} there, the adapter is of the variant "
-            f"{plan[0].variant}"
-        )
-    raise_all(_config_disagreements(fused, settings, tensors), str(config_path))
+    problems = _config_disagreements(fused, settings, tensors)
+    raise_all(problems, str(folder / ADAPTER_CONFIG_FILE))
     if not metadata.is_signed_for(tensors):
         raise LoralabError(f"{path} was changed after it was written; train again")
     head = {"weight": tensors[f"{HEAD}weight"]}
@@ -258,19 +253,21 @@ def _rows(tensor: Tensor | None) -> int:
 def _config_disagreements(
     fused: list[PlannedAdapter], settings: PeftSettings, tensors: Mapping[str, Tensor]
 ) -> list[str]:
-    """Layers of which `adapter_config.json` says another rank or scaling than the tensors."""
+    """What `adapter_config.json` says of the layers and the tensors do not."""
     problems = []
-    for entry, expected in ((e, expected_tensors([e])) for e in fused):
-        name = next(iter(expected))  # that of A
-        found = _rows(tensors[name]) if name in tensors else entry.rank
-        if settings.rank_of(entry.module) != found:
-            wanted = settings.rank_of(entry.module)
-            problems.append(f"{entry.module} has rank {wanted} there, its tensors have {found}")
-        elif not math.isclose(settings.scaling_of(entry.module), entry.scaling, rel_tol=1e-6):
-            there = settings.scaling_of(entry.module)
-            problems.append(
-                f"{entry.module} is scaled by {there:g} there, by {entry.scaling:g} here"
-            )
+    for entry in fused:
+        name = entry.module
+        rank, scaling = settings.rank_of(name), settings.scaling_of(name)
+        a = tensors.get(next(iter(expected_tensors([entry]))))
+        found = entry.rank if a is None else _rows(a)
+        if settings.targets(name) is False:
+            problems.append(f"{name} is not among the layers targeted there")
+        elif settings.dora != (entry.variant == "dora"):
+            problems.append(f"use_dora is {settings.dora} there, {name} is a {entry.variant} here")
+        elif rank != found:
+            problems.append(f"{name} has rank {rank} there, its tensors have {found}")
+        elif not math.isclose(scaling, entry.scaling, rel_tol=1e-6):
+            problems.append(f"{name} is scaled by {scaling:g} there, by {entry.scaling:g} here")
     return problems
 
 
