@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loralab.config import RUNTIME_SETTINGS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "results/README.md", "docs/example/report.md"]
@@ -32,7 +33,7 @@ def test_the_example_was_made_with_the_settings_of_config_yaml():
         name: "none" if value in (None, [], {}) else str(value)
         for section in ("lora", "training")
         for name, value in _leaves(section, config[section])
-        if name not in ("training.device", "training.log_every")
+        if name not in RUNTIME_SETTINGS
     }
     assert {key: unescape(value) for key, value in shown.items()} == expected
 

@@ -27,14 +27,14 @@ SHAPE = GPT2Shape(vocabulary=260, context=32, width=16, layers=2, heads=2)
 
 
 @pytest.fixture
-def run_stage(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+def run_stage(tmp_path: Path, small_config) -> Callable[..., subprocess.CompletedProcess]:
     """Run a stage as a command in `tmp_path`, with its log in the file `log`.
 
     `sabotage` is code that runs before it and finds the stage as `STAGE`, its module as `module`.
     """
 
     def run(name: str, *arguments: str, sabotage: str = "") -> subprocess.CompletedProcess:
-        arguments = arguments or ("--config", CONFIG, "--config", json.dumps(SMALL))
+        arguments = arguments or small_config()
         module = f"loralab.stages.{name}"
         code = f"import {module} as module\nSTAGE = module.STAGE\n{sabotage}\nmodule.main(STAGE)"
         start = ["-c", code] if sabotage else ["-m", module]
@@ -42,6 +42,16 @@ def run_stage(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     return run
+
+
+@pytest.fixture
+def small_config() -> Callable[..., list[str]]:
+    """The arguments that give a stage the small configuration with changes."""
+
+    def arguments(**changes) -> list[str]:
+        return ["--config", CONFIG, "--config", json.dumps(merge(SMALL, changes))]
+
+    return arguments
 
 
 @pytest.fixture
@@ -64,7 +74,8 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         layout = Layout(config, tmp_path / "results", tmp_path / "resources")
         folder = tmp_path / "out"
         folder.mkdir()
-        return Job(config, layout, folder, threads=1)
+        state = tmp_path / "state"
+        return Job(config, layout, folder, threads=1, identity="a test", state=state)
 
     return build_job
 

@@ -67,6 +67,7 @@ def settings() -> Callable[..., Training]:
             "early_stopping": None,
             "precision": "float32",
             "device": "cpu",
+            "save_every": 30.0,
             "log_every": 10,
         }
         return Training(**defaults | changes)

@@ -85,7 +85,7 @@ def test_the_gradient_of_four_parts_of_two_is_that_of_eight(new_classifier, task
     rows = np.arange(8)
     gradients = []
     for parts in (1, 4):
-        fit = _start(new_classifier(), task, settings(accumulation=parts), seed=1)
+        fit = _start(new_classifier(), task, settings(accumulation=parts), seed=1, resume=None)
         for part in np.array_split(rows, parts):
             _accumulate(fit, part, len(rows))
         gradients.append([parameter.grad for parameter in fit.trainable])

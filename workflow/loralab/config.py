@@ -162,6 +162,7 @@ class Training(Section):
     early_stopping: int | None
     precision: str
     device: str
+    save_every: float
     log_every: int
 
 
@@ -194,8 +195,11 @@ class Config(Section):
 
 
 # Settings that a stage may read but that never make a result stale: where the same bytes are
-# found, what the run is called, on which device and how often it speaks.
-RUNTIME_SETTINGS = ("experiment", "mirror", "training.device", "training.log_every")
+# found, what the run is called, on which device, how often it is saved and how often it speaks.
+RUNTIME_SETTINGS = (
+    *("experiment", "mirror"),
+    *("training.device", "training.save_every", "training.log_every"),
+)
 
 # What each stage reads, and so what makes it stale. A section's name stands for all its leaves.
 # Where a stage needs the place of a resource only, it lists that resource's name.

@@ -49,6 +49,11 @@ def read_json(path: Path) -> dict:
         raise LoralabError(f"{path} is not JSON ({error}); delete it and run again") from None
 
 
+def sha256_text(text: str) -> str:
+    """SHA-256 of a text's UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

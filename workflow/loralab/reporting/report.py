@@ -196,7 +196,7 @@ def _notes(settings: dict) -> list[str]:
 
 def _recipe(settings: dict) -> dict[str, str]:
     """The settings of adapter and training, by the names of config.yaml."""
-    silent = ("device", "log_every")
+    silent = ("device", "save_every", "log_every")
     training = {k: v for k, v in settings["training"].items() if k not in silent}
     chosen = _flat("lora", settings["lora"]) | _flat("training", training)
     return {key: _as_written(value) for key, value in chosen.items()}

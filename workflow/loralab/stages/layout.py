@@ -14,6 +14,7 @@ class Layout:
     config: Config
     results: Path = Path("results")
     resources: Path = Path("resources")
+    state: Path = Path("state")
 
     @property
     def run(self) -> Path:

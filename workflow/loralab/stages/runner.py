@@ -10,11 +10,13 @@ import logging
 import os
 import platform
 import resource
+import shutil
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from loralab.provenance import (
     check_loaded_modules,
     fingerprint,
     hash_files,
+    sha256_text,
     whole_or_nothing,
     write_json,
 )
@@ -46,12 +49,18 @@ RUNTIME_VARIABLE = "LORALAB_RUNTIME"
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a stage: its settings, where its inputs lie, and the folder it writes in."""
+    """One run of a stage: its settings, where its inputs lie, and the folder it writes in.
+
+    `identity` names its code, settings, packages and inputs by one hash; `state` is a folder for
+    what an interrupted run leaves to the next, removed when the stage ends well.
+    """
 
     config: Config
     layout: Layout
     folder: Path
     threads: int
+    identity: str
+    state: Path
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,7 @@ def _start_logging(file: Path | None) -> None:
 
 def _guarded(stage: Stage, options: argparse.Namespace) -> int:
     """Run the stage; whatever goes wrong becomes one clear line and an exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left lying
     try:
         _execute(stage, options)
         return 0
@@ -172,8 +182,10 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     target = layout.folder(stage.name)
     read = hash_files(inputs, relative_to=target)
     times = {path: path.stat().st_mtime_ns for path in inputs}
+    identity = sha256_text(canonical_json({"fingerprint": made_of, "inputs": read}))
+    state = layout.state / target
     with whole_or_nothing(target) as folder:
-        stage.run(Job(config, layout, folder, threads))
+        stage.run(Job(config, layout, folder, threads, identity, state))
         check_loaded_modules(stage.module)
         _check_outputs(stage, folder)
         _check_unchanged(times)
@@ -188,6 +200,9 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(folder / MANIFEST, manifest)
+    shutil.rmtree(state, ignore_errors=True)
+    with suppress(OSError):
+        os.removedirs(state.parent)  # as far as they are empty
     log.info("%s done in %.1f s", stage.name, time.time() - started)
 
 

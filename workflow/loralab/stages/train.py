@@ -19,6 +19,7 @@ from loralab.reporting.training_figures import training_curves
 from loralab.stages.encoding import PRECISIONS, check_sizes, read_labelled
 from loralab.stages.runner import Job, Stage, main, peak_memory_bytes
 from loralab.training.loop import LabelledTexts, TrainingRun, train_classifier
+from loralab.training.resume import ResumeFile
 
 HISTORY_COLUMNS = [
     *("epoch", "step", "examples", "tokens", "loss"),
@@ -47,7 +48,11 @@ def run(job: Job) -> None:
         for name in ("train", "validation")
     )
     before = parameter_hashes(model)
-    fitted = train_classifier(model, train, validation, settings, config.seed)
+    # Another device rounds otherwise, so that it is another training.
+    resume = ResumeFile(
+        job.state, f"{job.identity} on {describe_device(device)}", settings.save_every
+    )
+    fitted = train_classifier(model, train, validation, settings, config.seed, resume)
     _gate(model, before, steps=len(fitted.history))
     save_adapter(model, config.data.labels, config.base.name, job.folder / "adapter")
     _write(job, fitted, device, _warnings(fitted, train))
@@ -94,7 +99,7 @@ def _write(job: Job, fitted: TrainingRun, device: torch.device, warnings: list[s
         "precision": job.config.training.precision,
         "peak_memory_bytes": peak_device_memory(device) or peak_memory_bytes(),
         "epoch_metrics": fitted.epochs,
-        "resumed_from": None,
+        "resumed_from": fitted.resumed_from,
         "warnings": warnings,
     }
     write_json(folder / "training.json", summary)

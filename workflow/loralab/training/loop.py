@@ -18,6 +18,14 @@ from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts, collate, epoch_batches
 from loralab.training.optimizer import build_optimizer, set_learning_rate
 from loralab.training.prediction import loss_and_accuracy, predict
+from loralab.training.resume import (
+    ResumeFile,
+    deferred_interrupts,
+    fill_optimizer,
+    optimizer_tensors,
+    random_tensors,
+    restore_random,
+)
 from loralab.training.schedules import learning_rate_factor
 
 log = logging.getLogger(__name__)
@@ -44,6 +52,7 @@ class TrainingRun:
     epochs: list[dict] = field(default_factory=list)
     seconds: float = 0.0
     best_epoch: int | None = None
+    resumed_from: int | None = None  # the step, where an earlier, interrupted run was taken up
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class _Fit:
     trainable: list[Tensor]
     optimizer: torch.optim.Optimizer
     plan: list[list[np.ndarray]]  # the rows of every batch of every epoch
+    best: "_BestState"
+    resume: ResumeFile | None
     run: TrainingRun
 
     @property
@@ -70,42 +81,54 @@ def train_classifier(
     validation: LabelledTexts | None,
     settings: Training,
     seed: int,
+    resume: ResumeFile | None = None,
 ) -> TrainingRun:
     """Train the parameters of `model` that require gradients, in place.
 
-    With early stopping, the model ends as it was after the epoch of lowest validation loss.
+    With early stopping, the model ends as it was after the epoch of lowest validation loss. With a
+    resume file, an interrupted training goes on where it was, and this one is saved as it goes.
     Raises LoralabError where there is no full batch, or the loss or the gradient stops being
-    finite.
+    finite; KeyboardInterrupt, with the state saved, at the end of a step in which a signal came.
     """
-    fit = _start(model, train, settings, seed)
-    run, best = fit.run, _BestState(fit.trainable)
-    with tqdm(total=fit.steps, desc="training", unit="step", disable=None) as bar:
-        for epoch in range(1, settings.epochs + 1):
-            _train_epoch(fit, epoch, bar)
-            run.epochs.append(_epoch_summary(fit, validation, epoch))
-            if validation and settings.early_stopping:
-                best.offer(epoch, run.epochs[-1]["validation_loss"])
-                if epoch - best.epoch >= settings.early_stopping:
-                    log.info("no lower validation loss since epoch %d: stopping", best.epoch)
-                    break
-    run.best_epoch = best.restore() or len(run.epochs)
+    fit = _start(model, train, settings, seed, resume)
+    run = fit.run
+    with tqdm(
+        total=fit.steps, initial=len(run.history), desc="training", unit="step", disable=None
+    ) as bar:
+        while not _is_finished(fit):
+            _train_epoch(fit, bar)
+            _end_epoch(fit, validation)
+    run.best_epoch = fit.best.restore() or len(run.epochs)
     return run
 
 
-def _start(model: GPT2, train: LabelledTexts, settings: Training, seed: int) -> _Fit:
+def _start(
+    model: GPT2, train: LabelledTexts, settings: Training, seed: int, resume: ResumeFile | None
+) -> _Fit:
     torch.manual_seed(stream_seed(seed, "training/dropout"))
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(
         model, settings.learning_rate, settings.loraplus_lr_ratio, settings.weight_decay
     )
     plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
-    fit = _Fit(model, train, settings, trainable, optimizer, plan, TrainingRun())
+    best = _BestState(trainable)
+    fit = _Fit(model, train, settings, trainable, optimizer, plan, best, resume, TrainingRun())
     if fit.steps == 0:
         raise LoralabError(
             f"{len(train)} messages make no full batch of {settings.batch_size}; "
             "lower training.batch_size or set training.drop_last to false"
         )
+    if resume and (saved := resume.read()):
+        _take_up(fit, *saved)
     return fit
+
+
+def _is_finished(fit: _Fit) -> bool:
+    epochs, patience = len(fit.run.epochs), fit.settings.early_stopping
+    stopped = fit.best.epoch > 0 and patience is not None and epochs - fit.best.epoch >= patience
+    if stopped:
+        log.info("no lower validation loss since epoch %d: stopping", fit.best.epoch)
+    return stopped or epochs == fit.settings.epochs
 
 
 def _batches(train: LabelledTexts, settings: Training, seed: int, epoch: int) -> list[np.ndarray]:
@@ -114,18 +137,71 @@ def _batches(train: LabelledTexts, settings: Training, seed: int, epoch: int) ->
     return epoch_batches(lengths, settings.batch_size, by_length, settings.drop_last, seed, epoch)
 
 
-def _train_epoch(fit: _Fit, epoch: int, bar: tqdm) -> None:
+def _train_epoch(fit: _Fit, bar: tqdm) -> None:
+    """Take the steps of the present epoch that are still to be taken."""
     fit.model.train()
-    for rows in fit.plan[epoch - 1]:
-        started = time.perf_counter()
-        rate = _set_learning_rate(fit)
-        taken = _train_step(fit, rows)
-        seconds = time.perf_counter() - started
-        fit.run.seconds += seconds
-        row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
-        fit.run.history.append(row | taken | {"seconds": round(seconds, 6)})
-        _check_finite(fit.run.history[-1])
+    epoch = len(fit.run.epochs) + 1
+    taken = len(fit.run.history) - sum(len(batches) for batches in fit.plan[: epoch - 1])
+    for rows in fit.plan[epoch - 1][taken:]:
+        with deferred_interrupts() as interrupts:
+            _timed_step(fit, epoch, rows)
+            if fit.resume and (interrupts or fit.resume.due):
+                _save(fit)
         _tell(fit, bar)
+
+
+def _timed_step(fit: _Fit, epoch: int, rows: np.ndarray) -> None:
+    """One step, with its row of the history."""
+    started = time.perf_counter()
+    rate = _set_learning_rate(fit)
+    taken = _train_step(fit, rows)
+    seconds = time.perf_counter() - started
+    fit.run.seconds += seconds
+    row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
+    fit.run.history.append(row | taken | {"seconds": round(seconds, 6)})
+    _check_finite(fit.run.history[-1])
+
+
+def _end_epoch(fit: _Fit, validation: LabelledTexts | None) -> None:
+    """Measure the epoch, and remember the model where it is the best so far."""
+    if fit.resume:
+        _save(fit)  # measuring takes its time, and may be interrupted
+    epoch = len(fit.run.epochs) + 1
+    fit.run.epochs.append(_epoch_summary(fit, validation, epoch))
+    if validation and fit.settings.early_stopping:
+        fit.best.offer(epoch, fit.run.epochs[-1]["validation_loss"])
+
+
+def _save(fit: _Fit) -> None:
+    """Write all that the next step depends on."""
+    device = fit.model.head.weight.device
+    tensors = {f"trained.{i}": parameter.detach() for i, parameter in enumerate(fit.trainable)}
+    tensors |= {f"best.{i}": tensor for i, tensor in enumerate(fit.best.state or [])}
+    tensors |= optimizer_tensors(fit.optimizer) | random_tensors(device)
+    progress = {
+        "history": fit.run.history,
+        "epochs": fit.run.epochs,
+        "seconds": fit.run.seconds,
+        "best": {"epoch": fit.best.epoch, "loss": fit.best.loss},
+    }
+    fit.resume.write(tensors, progress)
+
+
+@torch.no_grad()
+def _take_up(fit: _Fit, tensors: dict[str, Tensor], progress: dict) -> None:
+    """Go on from what `_save` wrote."""
+    for i, parameter in enumerate(fit.trainable):
+        parameter.copy_(tensors[f"trained.{i}"])
+    fill_optimizer(fit.optimizer, tensors)
+    restore_random(tensors, fit.model.head.weight.device)
+    fit.run.history[:], fit.run.epochs[:] = progress["history"], progress["epochs"]
+    fit.run.seconds = progress["seconds"]
+    fit.best.epoch, fit.best.loss = progress["best"]["epoch"], progress["best"]["loss"]
+    if fit.best.epoch:
+        device = fit.model.head.weight.device
+        fit.best.state = [tensors[f"best.{i}"].to(device) for i in range(len(fit.trainable))]
+    fit.run.resumed_from = len(fit.run.history)
+    log.info("resuming after step %d of %d", fit.run.resumed_from, fit.steps)
 
 
 def _set_learning_rate(fit: _Fit) -> float:

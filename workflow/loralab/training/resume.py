@@ -1,0 +1,125 @@
+"""Exact resume: all that the next step of a training depends on, in one file, written atomically.
+
+The order of examples is a pure function of seed and epoch, so that the steps taken tell which batch
+comes next. Floats survive JSON unchanged: what resumes is bit for bit what was interrupted.
+"""
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from loralab.errors import LoralabError
+from loralab.model.tensor_files import read_metadata, read_safetensors, write_safetensors
+
+log = logging.getLogger(__name__)
+
+FILE = "training.safetensors"
+KEY = "loralab"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+
+
+class ResumeFile:
+    """Where a training keeps its state, for which training, and how often it writes it.
+
+    Args:
+        folder: of this file alone; made when first written.
+        identity: names settings, code, packages and inputs: a state of another is never resumed.
+        every: seconds between two writes; 0 writes after each step.
+    """
+
+    def __init__(self, folder: Path, identity: str, every: float):
+        self.path = folder / FILE
+        self.identity, self.every = identity, every
+        self.written = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has gone by since the last write."""
+        return time.monotonic() - self.written >= self.every
+
+    def write(self, tensors: dict[str, Tensor], progress: dict) -> None:
+        """Replace the state by this one; whoever is killed meanwhile leaves the one before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(".part")
+        text = json.dumps({"identity": self.identity, **progress})
+        write_safetensors({n: t.cpu().contiguous() for n, t in tensors.items()}, draft, KEY, text)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, self.path)
+        self.written = time.monotonic()
+
+    def read(self) -> tuple[dict[str, Tensor], dict] | None:
+        """Tensors and progress of the training of this identity, or None where there are none."""
+        if not self.path.is_file():
+            return None
+        try:
+            progress = read_metadata(self.path, KEY) or {}
+            if progress.get("identity") != self.identity:
+                return None
+            return read_safetensors(self.path), progress
+        except LoralabError as error:
+            log.warning("starting anew, since the saved training cannot be read: %s", error)
+            return None
+
+
+def optimizer_tensors(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    """What AdamW keeps of each parameter, by the parameter's place in its groups."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{i}.{name}": kept[name] for i, kept in state.items() for name in _MOMENTS}
+
+
+def fill_optimizer(optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    description = optimizer.state_dict()
+    places = [i for group in description["param_groups"] for i in group["params"]]
+    description["state"] = {
+        i: {name: tensors[f"optimizer.{i}.{name}"] for name in _MOMENTS} for i in places
+    }
+    optimizer.load_state_dict(description)
+
+
+def random_tensors(device: torch.device) -> dict[str, Tensor]:
+    """The state of the random streams that dropout draws from."""
+    streams = {"random.cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        streams["random.cuda"] = torch.cuda.get_rng_state(device)
+    return streams
+
+
+def restore_random(tensors: dict[str, Tensor], device: torch.device) -> None:
+    """Put back what `random_tensors` gave."""
+    torch.set_rng_state(tensors["random.cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[list[int]]:
+    """Hold back SIGINT and SIGTERM until the block ends, then raise KeyboardInterrupt.
+
+    The list given is no longer empty once one has come. For the main thread alone; elsewhere
+    signals never arrive and nothing is held back.
+    """
+    held: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {
+            kind: signal.signal(kind, lambda number, _: held.append(number)) for kind in kinds
+        }
+    except ValueError:  # not the main thread
+        before = {}
+    try:
+        yield held
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+    if held:
+        raise KeyboardInterrupt
