@@ -44,10 +44,11 @@ def test_a_head_that_is_not_finite_is_refused():
             norm_bias_with(torch.full((1,), bias), torch.full((1, 4), weight), torch.zeros(4))
 
 
-def test_rows_so_alike_that_float32_would_lose_the_bias_are_refused():
-    weight, norm = _drawn(1, 2, 16), _drawn(2, 16)
+@pytest.mark.parametrize(("seed", "apart"), [(1, 3e-3), (10, 1e-3), (3, 5e-4), (1, 1e-4)])
+def test_rows_so_alike_that_float32_would_lose_the_bias_are_refused(seed, apart):
+    weight, norm = _drawn(seed, 2, 16), _drawn(seed + 1, 16)
     bias = torch.tensor([1.0, -1.0])
-    weight[1] = weight[0] + 1e-4 * _drawn(3, 16)
+    weight[1] = weight[0] + apart * _drawn(seed + 2, 16)
     with pytest.raises(LoralabError, match="cannot be carried"):
         norm_bias_with(bias, weight, norm)
 
