@@ -59,7 +59,13 @@ def answers(done: subprocess.CompletedProcess) -> pd.DataFrame:
 
 def test_the_command_is_installed_and_answers(finished):
     done = subprocess.run(
-        [sys.executable, "-m", "loralab.cli", "classify", "--run", "results/embedded", "hello"],
+        [
+            Path(sys.executable).with_name("loralab"),
+            "classify",
+            "--run",
+            "results/embedded",
+            "hello",
+        ],
         cwd=finished,
         capture_output=True,
     )

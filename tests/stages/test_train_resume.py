@@ -54,7 +54,7 @@ def test_told_to_stop_and_killed_it_goes_on_and_ends_with_the_same_bytes(train, 
     adapter, history = (tmp_path / ADAPTER).read_bytes(), _history(tmp_path)
     metrics = _summary(tmp_path)["epoch_metrics"]
     assert _summary(tmp_path)["resumed_from"] is None
-    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "state" / OUT).exists()
     (tmp_path / OUT / "manifest.json").unlink()
     before = files()
     told = train(KILLED_WHILE_WRITING.format(place=20, kind="SIGTERM"))
@@ -72,4 +72,4 @@ def test_told_to_stop_and_killed_it_goes_on_and_ends_with_the_same_bytes(train, 
     assert (tmp_path / ADAPTER).read_bytes() == adapter
     assert _history(tmp_path).equals(history)
     assert _summary(tmp_path)["epoch_metrics"] == metrics
-    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "state" / OUT).exists()

@@ -47,7 +47,8 @@ class PeftSettings:
     def targets(self, layer: str) -> bool | None:
         """Whether a layer `h.<block>.…` is adapted, or None where the settings do not tell."""
         chosen, left_out = (self.config.get(k) for k in ("target_modules", "exclude_modules"))
-        if chosen is None or chosen == "all-linear" or self.config.get("layers_pattern"):
+        elsewhere = self.config.get("layers_pattern") not in (None, [], "h", ["h"])
+        if chosen is None or chosen == "all-linear" or elsewhere:
             return None
         blocks = self.config.get("layers_to_transform")
         blocks = [blocks] if isinstance(blocks, int) else blocks
@@ -142,6 +143,11 @@ def _unsound(config: dict) -> list[str]:
             problems.append(f"{key} {modules!r} is no regular expression: {error}")
         elif not isinstance(modules, str | list | None):
             problems.append(f"{key} is {modules!r}; expected a list or a pattern")
+    blocks = config.get("layers_to_transform")
+    if blocks is not None and not all(
+        type(block) is int for block in (blocks if isinstance(blocks, list) else [blocks])
+    ):
+        problems.append(f"layers_to_transform is {blocks!r}; expected whole numbers")
     for key, alpha in alphas.items():
         if not is_number(alpha):
             problems.append(f"{key} is {alpha!r}; expected a number")

@@ -10,6 +10,7 @@ import jinja2
 import pandas as pd
 import yaml
 
+from loralab.config import RUNTIME_SETTINGS
 from loralab.provenance import MANIFEST, read_json
 from loralab.reporting.answers import adapter_sentence, answers
 from loralab.reporting.claims import (
@@ -196,10 +197,8 @@ def _notes(settings: dict) -> list[str]:
 
 def _recipe(settings: dict) -> dict[str, str]:
     """The settings of adapter and training, by the names of config.yaml."""
-    silent = ("device", "save_every", "log_every")
-    training = {k: v for k, v in settings["training"].items() if k not in silent}
-    chosen = _flat("lora", settings["lora"]) | _flat("training", training)
-    return {key: _as_written(value) for key, value in chosen.items()}
+    chosen = _flat("lora", settings["lora"]) | _flat("training", settings["training"])
+    return {k: _as_written(value) for k, value in chosen.items() if k not in RUNTIME_SETTINGS}
 
 
 def _as_written(value: object) -> str:

@@ -57,9 +57,10 @@ def load_classifier(
     # change with the texts that share its batch.
     model = load_base(layout.base, dtype=PRECISIONS[config.training.precision]).float()
     check_sizes(model, tokenizer, config.training.max_length)
-    labels = load_adapter(model, adapter or layout.run / "train" / "adapter")
+    folder = adapter or layout.run / "train" / "adapter"
+    labels = load_adapter(model, folder)
     if len(labels) < 2:
         raise LoralabError(
-            f"{adapter} has {len(labels)} labels; a classifier's adapter has two or more"
+            f"{folder} has {len(labels)} labels; a classifier's adapter has two or more"
         )
     return Classifier(model.to(device).eval(), tokenizer, labels, config)

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,8 +201,6 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
         }
         write_json(folder / MANIFEST, manifest)
     shutil.rmtree(state, ignore_errors=True)
-    with suppress(OSError):
-        os.removedirs(state.parent)  # as far as they are empty
     log.info("%s done in %.1f s", stage.name, time.time() - started)
 
 
