@@ -14,7 +14,6 @@ from torch import Tensor
 from loralab.errors import LoralabError, raise_all
 from loralab.model.checks import misfits, not_finite
 from loralab.model.gpt2 import GPT2, NORM_EPSILON
-from loralab.model.lora import adapter_layers
 from loralab.model.shapes import GPT2Shape
 from loralab.model.tensor_files import read_safetensors, write_safetensors
 from loralab.model.tensor_hashes import tensors_sha256
@@ -49,10 +48,15 @@ _IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 def to_file_layout(model: GPT2) -> dict[str, Tensor]:
     """The base model's tensors under the hub's names and in its shapes, without the head.
 
-    Raises LoralabError where there are adapters beside its layers.
+    Raises LoralabError where it has any tensor that GPT-2 has not, as those of adapters.
     """
-    if any(True for _ in adapter_layers(model)):
-        raise LoralabError("a base model has no adapters; merge and unload them first")
+    with torch.device("meta"):
+        own = GPT2(model.shape).state_dict()
+    foreign = [name for name in model.state_dict() if name not in own and name != "head.bias"]
+    if foreign:
+        raise LoralabError(
+            f"a base model has no {foreign[0]}; merge its adapters and unload them first"
+        )
     tensors = {}
     for name, tensor in model.state_dict().items():
         block, _, kind = name.rpartition(".attn.")

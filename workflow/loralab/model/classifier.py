@@ -1,17 +1,11 @@
 """From a base model to the classifier that is trained: adapters, then the head."""
 
-import torch
 from torch import nn
 
 from loralab.config import Lora
 from loralab.model.gpt2 import GPT2, replace_head
 from loralab.model.lora import PlannedAdapter, inject, plan_adapters
-from loralab.randomness import stream_seed
-
-
-def generator(seed: int, stream: str) -> torch.Generator:
-    """A generator on the CPU for one named stream of the experiment's seed."""
-    return torch.Generator().manual_seed(stream_seed(seed, stream))
+from loralab.model.random_streams import generator
 
 
 def add_adapters(model: GPT2, lora: Lora, seed: int) -> list[PlannedAdapter]:

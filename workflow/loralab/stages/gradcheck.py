@@ -10,7 +10,7 @@ from torch.nn import functional
 from loralab.data.messages import write_table
 from loralab.errors import raise_all
 from loralab.model.checkpoints import load_base
-from loralab.model.classifier import add_adapters, add_head, generator
+from loralab.model.classifier import add_adapters, add_head
 from loralab.model.devices import use_threads
 from loralab.model.gpt2 import GPT2
 from loralab.model.gradient_check import (
@@ -22,6 +22,7 @@ from loralab.model.gradient_check import (
     summarise,
 )
 from loralab.model.lora import planned_names
+from loralab.model.random_streams import generator
 from loralab.provenance import write_json
 from loralab.randomness import stream_seed
 from loralab.reporting.gradient_figures import gradient_flow

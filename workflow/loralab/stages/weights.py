@@ -18,9 +18,9 @@ from loralab.model.checkpoints import (
     save_base,
     write_base_config,
 )
-from loralab.model.classifier import generator
 from loralab.model.devices import use_threads
 from loralab.model.gpt2 import GPT2, initialise
+from loralab.model.random_streams import generator
 from loralab.model.shapes import base_shape
 from loralab.model.tensor_files import read_safetensors
 from loralab.model.tensor_hashes import tensor_table
