@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import yaml
+from dry_runs import dry_run
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "workflow" / "loralab"
 SMALL = {
     "data": {"embedded": {"messages": 400, "spam": 120}},
     "tokenizer": {"embedded": {"messages": 600, "size": 400}},
@@ -39,21 +41,17 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def jobs(folder: Path, *arguments: str) -> set[str]:
-    """The rules that a dry run would execute."""
-    dry = snakemake(folder, "--dry-run", "--configfile", "small.yaml", *arguments)
-    assert dry.returncode == 0, dry.stderr
-    lines = (dry.stdout + dry.stderr).splitlines()
-    named = {
-        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
-    }
-    return named - {"all"}
+    """The rules that a dry run of the small experiment would execute."""
+    planned = dry_run("--configfile", "small.yaml", *arguments, folder=folder)
+    assert not planned.failed, planned.text
+    return planned.rules
 
 
 def planned(folder: Path) -> dict[str, dict[str, set[str]]]:
     """The input and output files of every stage's rule, as Snakemake plans them."""
-    dry = snakemake(folder, "--dry-run", "--forceall", "--configfile", "small.yaml")
+    dry = dry_run("--forceall", "--configfile", "small.yaml", folder=folder)
     rules: dict[str, dict[str, set[str]]] = {}
-    for line in (dry.stdout + dry.stderr).splitlines():
+    for line in dry.text.splitlines():
         if line.startswith("rule "):
             rules[line.split()[1].rstrip(":")] = current = {"input": set(), "output": set()}
         kind, _, paths = line.strip().partition(": ")

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from loralab.commands import classify, export, verify_weights
+from loralab.commands import classify, export, verify, verify_weights
 from loralab.errors import LoralabError
 
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="loralab", description="Use a finished run.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (classify, export, verify_weights):
+    for command in (classify, export, verify, verify_weights):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

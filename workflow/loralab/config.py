@@ -242,6 +242,14 @@ def select(mapping: dict, keys: tuple[str, ...]) -> dict:
     return selected
 
 
+def flat(value: object, name: str = "") -> dict[str, object]:
+    """The leaves of a nested mapping by their dotted keys, each below `name`."""
+    if not isinstance(value, dict) or not value:
+        return {name: value}
+    below = f"{name}." if name else ""
+    return {k: leaf for key, v in value.items() for k, leaf in flat(v, f"{below}{key}").items()}
+
+
 def stage_settings(mapping: dict, stage: str) -> dict:
     """Exactly the settings that decide what `stage` computes."""
     selected = select(mapping, STAGE_SETTINGS[stage])

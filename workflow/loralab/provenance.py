@@ -242,11 +242,17 @@ def check_inputs(manifest: Path, files: list[Path]) -> None:
 
 
 def hash_files(paths: Iterable[Path], relative_to: Path) -> dict[str, dict]:
-    """SHA-256 and size of each file, by its path below `relative_to`."""
+    """SHA-256 and size of each file, by its path below `relative_to`.
+
+    A file that is named from the root, beside a folder that is not, keeps its name: it stays
+    where it is when the project moves.
+    """
     return {
-        Path(os.path.relpath(path, relative_to)).as_posix(): {
-            "sha256": sha256_file(path),
-            "bytes": path.stat().st_size,
-        }
+        _name_from(relative_to, path): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         for path in sorted(paths)
     }
+
+
+def _name_from(folder: Path, path: Path) -> str:
+    stays = path.is_absolute() and not folder.is_absolute()
+    return (path if stays else Path(os.path.relpath(path, folder))).as_posix()

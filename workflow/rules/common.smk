@@ -1,39 +1,36 @@
 # The configuration, checked once, and what every rule shares.
 import os
 import sys
+from functools import cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
-from loralab.config import Base, Lora, build, runtime_settings, stage_settings
+from loralab.config import STAGE_SETTINGS, build, runtime_settings, stage_settings
 from loralab.config_file import default_threads, restore_types, validate
 from loralab.errors import LoralabError
 from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
 from loralab.provenance import canonical_json, fingerprint
+from loralab.stages.layout import Layout
+from loralab.verification import NEVER_RAN, examine
 
 try:
     config = restore_types(config)
     validate(config)
-    choose(linear_layers(base_shape(build(config["base"], Base))), build(config["lora"], Lora))
+    LAYOUT = Layout(build(config))
+    choose(linear_layers(base_shape(LAYOUT.config.base)), LAYOUT.config.lora)
     # A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of
     # the fingerprint.
     THREADS = default_threads()
 except LoralabError as error:
     raise WorkflowError(str(error))
 
-RUN = f"results/{config['experiment']}"
-DATASET = f"resources/data/{config['data']['dataset']}"
-MESSAGES = f"{DATASET}/messages.{config['data']['format']}"
-TOKENIZER = f"resources/tokenizer/{config['tokenizer']['name']}"
-BASE = f"resources/base/{config['base']['name']}"
-TOKENIZER_FILES = [f"{TOKENIZER}/{n}" for n in ("vocab.bpe", "encoder.json", "manifest.json")]
-BASE_FILES = [f"{BASE}/{n}" for n in ("model.safetensors", "config.json", "manifest.json")]
-ADAPTER = f"{RUN}/train/adapter"
-ADAPTER_FILES = [
-    f"{ADAPTER}/adapter_model.safetensors",
-    f"{ADAPTER}/adapter_config.json",
-    f"{RUN}/train/manifest.json",
-]
+RUN, DATASET, MESSAGES = LAYOUT.run, LAYOUT.dataset, LAYOUT.messages
+TOKENIZER, TOKENIZER_FILES = LAYOUT.tokenizer, LAYOUT.tokenizer_files
+BASE, BASE_FILES = LAYOUT.base, LAYOUT.base_files
+ADAPTER_FILES = LAYOUT.adapter_files
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 
@@ -49,10 +46,47 @@ envvars:
 os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv('PATH')}")
 
 
+# What decides the outputs of each stage: its code, its settings, its packages, its threads.
+FINGERPRINTS = {
+    stage: fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage), THREADS)
+    for stage in STAGE_SETTINGS
+}
+
+
 def stage_fingerprint(stage):
-    """One string that changes exactly when the stage's code, settings, packages or threads do."""
-    settings = stage_settings(config, stage)
-    return canonical_json(fingerprint(f"loralab.stages.{stage}", settings, THREADS))
+    """The fingerprint as one string: Snakemake compares parameters without their names."""
+    return canonical_json(FINGERPRINTS[stage])
+
+
+def by_content(stage, *files):
+    """These files as the input of a stage's rule, which reruns where their content changed, not their times."""
+    groups = [[entry] if isinstance(entry, (str, Path)) else entry for entry in files]
+    paths = [str(path) for group in groups for path in group]
+
+    def inputs(wildcards):
+        # `ancient` only where all holds: it would also keep a stage from following the one before.
+        return paths if stage in stale_stages(workflow.dag) else [ancient(path) for path in paths]
+
+    return inputs
+
+
+@cache
+def stale_stages(dag):
+    """The stages whose manifest does not hold and those that rest on them, which Snakemake is made to run.
+
+    Its own notes know nothing of edited results, and nothing at all where `.snakemake/` was lost. Asked while the
+    inputs are gathered: after the command line was read and before anything is planned.
+    """
+    if not workflow.is_main_process:
+        return set()  # one job of a plan, on another machine
+    forced = {r.name for r in workflow.rules if r in dag.forcerules or dag.forcefiles & set(r.output)}
+    reasons = examine(LAYOUT.places, FINGERPRINTS, forced)
+    for stage, why in reasons.items():
+        if why and why != [NEVER_RAN]:
+            logger.info(f"{stage} is stale: {'; '.join(why)}")
+    stale = {stage for stage, why in reasons.items() if why}
+    dag.forcerules.update(rule for rule in workflow.rules if rule.name in stale)
+    return stale
 
 
 def command(stage):

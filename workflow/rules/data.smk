@@ -3,7 +3,10 @@
 
 rule download:
     input:
-        local_files("data"),
+        by_content(
+            "download",
+            local_files("data"),
+        ),
     output:
         MESSAGES,
         f"{DATASET}/source.json",
@@ -26,8 +29,11 @@ rule download:
 
 rule split:
     input:
-        MESSAGES,
-        f"{DATASET}/manifest.json",
+        by_content(
+            "split",
+            MESSAGES,
+            f"{DATASET}/manifest.json",
+        ),
     output:
         f"{RUN}/split/messages.csv",
         f"{RUN}/split/train.csv",

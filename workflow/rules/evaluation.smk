@@ -1,11 +1,14 @@
 rule evaluate:
     input:
-        f"{RUN}/split/train.csv",
-        f"{RUN}/split/validation.csv",
-        f"{RUN}/split/test.csv",
-        ADAPTER_FILES,
-        TOKENIZER_FILES,
-        BASE_FILES,
+        by_content(
+            "evaluate",
+            f"{RUN}/split/train.csv",
+            f"{RUN}/split/validation.csv",
+            f"{RUN}/split/test.csv",
+            ADAPTER_FILES,
+            TOKENIZER_FILES,
+            BASE_FILES,
+        ),
     output:
         f"{RUN}/evaluate/predictions.csv",
         f"{RUN}/evaluate/metrics.json",

@@ -3,7 +3,10 @@
 
 rule tokenizer:
     input:
-        local_files("tokenizer", "vocab.bpe", "encoder.json"),
+        by_content(
+            "tokenizer",
+            local_files("tokenizer", "vocab.bpe", "encoder.json"),
+        ),
     output:
         f"{TOKENIZER}/vocab.bpe",
         f"{TOKENIZER}/encoder.json",
@@ -26,7 +29,10 @@ rule tokenizer:
 
 rule weights:
     input:
-        pretraining_inputs(),
+        by_content(
+            "weights",
+            pretraining_inputs(),
+        ),
     output:
         f"{BASE}/model.safetensors",
         f"{BASE}/config.json",
@@ -51,9 +57,12 @@ rule weights:
 
 rule inject:
     input:
-        BASE_FILES,
-        f"{RUN}/split/split.json",
-        f"{DATASET}/source.json",
+        by_content(
+            "inject",
+            BASE_FILES,
+            f"{RUN}/split/split.json",
+            f"{DATASET}/source.json",
+        ),
     output:
         f"{RUN}/inject/plan.csv",
         f"{RUN}/inject/parameters.json",
@@ -84,8 +93,11 @@ rule inject:
 
 rule gradcheck:
     input:
-        BASE_FILES,
-        f"{RUN}/inject/plan.csv",
+        by_content(
+            "gradcheck",
+            BASE_FILES,
+            f"{RUN}/inject/plan.csv",
+        ),
     output:
         f"{RUN}/gradcheck/gradients.csv",
         f"{RUN}/gradcheck/gradients.json",

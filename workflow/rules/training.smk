@@ -1,10 +1,13 @@
 rule train:
     input:
-        f"{RUN}/split/train.csv",
-        f"{RUN}/split/validation.csv",
-        TOKENIZER_FILES,
-        BASE_FILES,
-        f"{RUN}/gradcheck/gradients.json",
+        by_content(
+            "train",
+            f"{RUN}/split/train.csv",
+            f"{RUN}/split/validation.csv",
+            TOKENIZER_FILES,
+            BASE_FILES,
+            f"{RUN}/gradcheck/gradients.json",
+        ),
     output:
         f"{RUN}/train/adapter/adapter_model.safetensors",
         f"{RUN}/train/adapter/adapter_config.json",

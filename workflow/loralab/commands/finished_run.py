@@ -1,16 +1,23 @@
 """Finding the files of a finished run by what its manifests recorded."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
-from loralab.config import build
+from loralab.config import STAGE_SETTINGS, build
+from loralab.config_file import merge
 from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, check_inputs, read_json
 from loralab.stages.layout import Layout
+from loralab.verification import read_manifest
+
+# Settings that say where what a run shares with others lies.
+NAMES = (("data", "dataset"), ("tokenizer", "name"), ("base", "name"))
 
 
 def layout_of(run: Path) -> Layout:
     """The layout of a finished run, by the settings in the manifest of its evaluation."""
-    run = run.resolve()
+    run = Path(os.path.abspath(run))
     path = run / "evaluate" / MANIFEST
     try:
         recorded = read_json(path)["fingerprint"]["settings"]
@@ -27,3 +34,24 @@ def layout_of(run: Path) -> Layout:
         raise LoralabError(f"{path} holds damaged settings; run the pipeline again") from None
     check_inputs(path, [file for file in model_files if file.name != MANIFEST])
     return layout
+
+
+def recorded_settings(run: Path) -> dict:
+    """All settings that the stages in a run's own folder recorded, the first to record one first.
+
+    Raises LoralabError where they do not say where the rest of the run lies.
+    """
+    settings: dict = {}
+    for stage in reversed(STAGE_SETTINGS):
+        with suppress(LoralabError):
+            manifest = read_manifest(run if stage == "report" else run / stage, stage)
+            settings = merge(settings, manifest.fingerprint["settings"])
+    try:
+        names = [settings[section][key] for section, key in NAMES]
+    except (KeyError, TypeError):
+        names = []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise LoralabError(
+            f"{run}: no manifest of a stage says what it was made of; is it the folder of a run?"
+        )
+    return settings

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from loralab.config import RUNTIME_SETTINGS
+from loralab.config import RUNTIME_SETTINGS, flat, select
 from loralab.provenance import MANIFEST, read_json
 from loralab.reporting.answers import adapter_sentence, answers
 from loralab.reporting.claims import (
@@ -20,6 +20,7 @@ from loralab.reporting.claims import (
 )
 from loralab.reporting.inputs import method_name, read_text_table
 from loralab.reporting.numbers import interval, number, percent
+from loralab.verification import examine_as_recorded
 
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
 OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate")
@@ -58,7 +59,7 @@ def render_report(
         "headline": _headline(test),
         "base_sentence": _base_sentence(settings["base"], found),
         "adapter_sentence": adapter_sentence(found["parameters"], settings["lora"]),
-        "warnings": _notes(settings) + found["training"]["warnings"],
+        "warnings": [*found["problems"], *_notes(settings), *found["training"]["warnings"]],
         "recipe": _recipe(settings),
         "systems": _systems(metrics),
         "answers": answers(found, settings),
@@ -90,7 +91,12 @@ def read_artifacts(folders: Folders) -> dict:
     packages: dict = {}
     for manifest in manifests:
         packages |= manifest["fingerprint"]["packages"]
+    problems = examine_as_recorded(places)
     return {
+        "problems": [
+            f"Stage {stage}: {reason}." for stage, why in problems.items() for reason in why
+        ],
+        "files": sum(len(manifest["outputs"]) for manifest in manifests),
         "source": read_json(dataset / "source.json"),
         "base_folder": base.as_posix(),
         "base_config": read_json(base / "config.json"),
@@ -197,7 +203,7 @@ def _notes(settings: dict) -> list[str]:
 
 def _recipe(settings: dict) -> dict[str, str]:
     """The settings of adapter and training, by the names of config.yaml."""
-    chosen = _flat("lora", settings["lora"]) | _flat("training", settings["training"])
+    chosen = flat(select(settings, ("lora", "training")))
     return {k: _as_written(value) for k, value in chosen.items() if k not in RUNTIME_SETTINGS}
 
 
@@ -208,13 +214,6 @@ def _as_written(value: object) -> str:
     if isinstance(value, list | dict):
         return yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip()
     return str(value)
-
-
-def _flat(name: str, value: object) -> dict[str, object]:
-    """The leaves of nested mappings by their dotted names."""
-    if not isinstance(value, dict) or not value:
-        return {name: value}
-    return {k: leaf for key, v in value.items() for k, leaf in _flat(f"{name}.{key}", v).items()}
 
 
 def _systems(metrics: dict) -> dict[str, dict]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from loralab.config import Config
+from loralab.config import STAGE_SETTINGS, Config
 from loralab.provenance import MANIFEST
 
 
@@ -53,6 +53,11 @@ class Layout:
         """What a stage that loads the trained adapter reads."""
         names = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", MANIFEST)
         return [self.run / "train" / name for name in names]
+
+    @property
+    def places(self) -> dict[str, Path]:
+        """The folder of every stage, each after those that it reads from."""
+        return {stage: self.folder(stage) for stage in STAGE_SETTINGS}
 
     def folder(self, stage: str) -> Path:
         """The folder in which a stage writes its outputs and its manifest."""

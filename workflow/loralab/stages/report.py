@@ -1,19 +1,15 @@
 """Stage `report`: render what the other stages wrote, and classify the examples."""
 
 import dataclasses
+from pathlib import Path
 
 from loralab.model.devices import choose_device, use_threads
 from loralab.provenance import write_json
-from loralab.reporting.report import (
-    OWN_STAGES,
-    Folders,
-    completed_claims,
-    read_artifacts,
-    render_report,
-)
+from loralab.reporting.report import Folders, completed_claims, read_artifacts, render_report
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage, main
+from loralab.verification import read_manifest
 
 
 def run(job: Job) -> None:
@@ -49,26 +45,11 @@ def _examples(job: Job) -> list[dict]:
     ]
 
 
-def _inputs(layout: Layout):
-    run = layout.run
-    return [
-        layout.dataset / "source.json",
-        layout.dataset / "manifest.json",
-        *layout.tokenizer_files,
-        *layout.base_files,
-        *layout.adapter_files,
-        *(run / stage / "manifest.json" for stage in OWN_STAGES if stage != "train"),
-        run / "split" / "split.json",
-        run / "inject" / "parameters.json",
-        run / "inject" / "claims.json",
-        run / "inject" / "structure_before.txt",
-        run / "inject" / "structure_after.txt",
-        run / "gradcheck" / "gradients.json",
-        run / "train" / "history.csv",
-        run / "train" / "training.json",
-        run / "evaluate" / "metrics.json",
-        run / "evaluate" / "errors.csv",
-    ]
+def _inputs(layout: Layout) -> list[Path]:
+    """Every file of every other stage: the report says whether they hold together."""
+    folders = {stage: folder for stage, folder in layout.places.items() if stage != "report"}
+    manifests = [read_manifest(folder, stage) for stage, folder in folders.items()]
+    return [path for manifest in manifests for path in (manifest.path, *manifest.outputs)]
 
 
 STAGE = Stage(

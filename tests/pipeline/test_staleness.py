@@ -1,0 +1,390 @@
+"""What every setting and every line of code makes stale: exactly what the tables below say.
+
+A setting or a module without a row fails. Each row is a dry run of its own, of a finished
+experiment in which that one thing was changed.
+"""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from dry_runs import DryRun, dry_runs
+from loralab.cli import main
+from loralab.config import flat
+from loralab.config_file import load_mapping, merge
+from project import PACKAGE, ROOT, SMALL
+
+# What reads what a stage writes, and so on down to the report.
+RESTS_ON = {
+    "download": "split inject gradcheck train evaluate report",
+    "split": "inject gradcheck train evaluate report",
+    "tokenizer": "weights inject gradcheck train evaluate report",
+    "weights": "inject gradcheck train evaluate report",
+    "inject": "gradcheck train evaluate report",
+    "gradcheck": "train evaluate report",
+    "train": "evaluate report",
+    "evaluate": "report",
+    "report": "",
+}
+
+# A changed setting, with what must change beside it to be valid; the first stages to rerun.
+SETTINGS = [
+    # No result depends on these; the experiment's name is its folder, in which nothing is yet.
+    ({"experiment": "another"}, "split"),
+    ({"mirror": "elsewhere"}, ""),
+    ({"training.device": "cpu"}, ""),
+    ({"training.save_every": 7}, ""),
+    ({"training.log_every": 7}, ""),
+    ({"seed": 7}, "split"),
+    ({"data.dataset": "another"}, "download"),
+    ({"data.source": "file", "data.file": "config.yaml"}, "download"),
+    ({"data.urls": ["https://host.example/a"]}, "download"),
+    ({"data.file": "a.tsv"}, "download"),
+    ({"data.sha256": "a" * 64}, "download"),
+    ({"data.member": "a"}, "download"),
+    ({"data.member_sha256": "a" * 64}, "download"),
+    ({"data.licence": "CC0"}, "download"),
+    ({"data.citation": "Somebody"}, "download"),
+    ({"data.format": "csv"}, "download"),
+    ({"data.columns": ["label", "text", "more"]}, "split"),
+    ({"data.label_column": "kind", "data.columns": ["kind", "text"]}, "split"),
+    ({"data.text_column": "words", "data.columns": ["label", "words"]}, "split"),
+    ({"data.labels": ["spam", "ham"]}, "split"),
+    ({"data.encoding": "latin-1"}, "split"),
+    ({"data.parser": "lab"}, "split"),
+    ({"data.embedded.seed": 7}, "download"),
+    ({"data.embedded.messages": 401}, "download"),
+    ({"data.embedded.spam": 121}, "download"),
+    ({"split.protocol": "lab"}, "split"),
+    ({"split.balance": "none"}, "split"),
+    ({"split.fractions.train": 0.6, "split.fractions.test": 0.3}, "split"),
+    ({"split.fractions.validation": 0.2, "split.fractions.test": 0.1}, "split"),
+    ({"split.fractions.test": 0.1, "split.fractions.train": 0.8}, "split"),
+    ({"tokenizer.name": "another"}, "tokenizer"),
+    ({"tokenizer.source": "file", "tokenizer.folder": "given"}, "tokenizer"),
+    ({"tokenizer.folder": "elsewhere"}, "tokenizer"),
+    ({"tokenizer.merges.urls": ["https://host.example/a"]}, "tokenizer"),
+    ({"tokenizer.merges.sha256": "a" * 64}, "tokenizer"),
+    ({"tokenizer.vocabulary.urls": ["https://host.example/a"]}, "tokenizer"),
+    ({"tokenizer.vocabulary.sha256": "a" * 64}, "tokenizer"),
+    ({"tokenizer.embedded.seed": 7}, "tokenizer"),
+    ({"tokenizer.embedded.messages": 700}, "tokenizer"),
+    ({"tokenizer.embedded.size": 401}, "tokenizer"),
+    ({"base.name": "another"}, "weights"),
+    ({"base.source": "random"}, "weights"),
+    ({"base.size": "gpt2", "base.source": "random"}, "weights"),
+    ({"base.shape.vocabulary": 401}, "weights"),
+    ({"base.shape.context": 300}, "weights"),
+    ({"base.shape.width": 18}, "weights"),
+    ({"base.shape.layers": 3}, "weights"),
+    ({"base.shape.heads": 4}, "weights"),
+    ({"base.urls": ["https://host.example/a"]}, "weights"),
+    ({"base.file": "a.safetensors"}, "weights"),
+    ({"base.sha256": "a" * 64}, "weights"),
+    ({"base.seed": 7}, "weights"),
+    ({"base.pretraining.messages": 601}, "weights"),
+    ({"base.pretraining.epochs": 2}, "weights"),
+    ({"base.pretraining.batch_size": 9}, "weights"),
+    ({"base.pretraining.learning_rate": 0.004}, "weights"),
+    ({"base.pretraining.weight_decay": 0.2}, "weights"),
+    ({"lora.variant": "dora"}, "inject"),
+    ({"lora.rank": 3}, "inject"),
+    ({"lora.alpha": 5}, "inject"),
+    ({"lora.rank_pattern": {"mlp.c_fc": 3}}, "inject"),
+    ({"lora.alpha_pattern": {"mlp.c_fc": 3}}, "inject"),
+    ({"lora.dropout": 0.1}, "inject"),
+    ({"lora.targets": ["q_proj"]}, "inject"),
+    ({"lora.exclude": ["q_proj"]}, "inject"),
+    ({"lora.layers.first": 1}, "inject"),
+    ({"lora.layers.last": 0}, "inject"),
+    ({"lora.injections": 2}, "inject"),
+    ({"head.bias": False}, "inject"),
+    ({"training.dropout": 0.2}, "inject"),
+    ({"training.epochs": 2}, "train"),
+    ({"training.batch_size": 9}, "train"),
+    ({"training.accumulation": 2}, "train"),
+    ({"training.learning_rate": 0.01}, "train"),
+    ({"training.loraplus_lr_ratio": 16}, "train"),
+    ({"training.weight_decay": 0.002}, "train"),
+    ({"training.schedule": "linear"}, "train"),
+    ({"training.warmup": 0.1}, "train"),
+    ({"training.gradient_clip": None}, "train"),
+    ({"training.max_length": 100}, "train"),
+    ({"training.padding": "lab"}, "train"),
+    ({"training.drop_last": True}, "train"),
+    ({"training.early_stopping": 1}, "train"),
+    ({"training.precision": "bf16"}, "train"),
+    ({"evaluation.batch_size": 7}, "evaluate"),
+    ({"evaluation.baselines": ["majority"]}, "evaluate"),
+    ({"evaluation.errors": 7}, "evaluate"),
+    ({"report.examples": ["hello"]}, "report"),
+]
+
+# The modules of the package, by the first stages that rerun when their code changes.
+MODULES = {
+    "": "cli commands/classify commands/export commands/finished_run commands/verify "
+    "commands/verify_weights model/export",
+    "download tokenizer": "config config_file data/corpus data/corpus_phrases errors fetching "
+    "provenance stages/layout stages/runner",
+    "download": "stages/download",
+    "split weights": "data/messages randomness reporting/figure_style",
+    "split": "data/leakage data/splitting reporting/data_figures reporting/inputs stages/split",
+    "tokenizer": "model/tokenizer stages/tokenizer",
+    "weights": "model/checkpoints model/checks model/devices model/gpt2 model/random_streams "
+    "model/shapes model/tensor_files model/tensor_hashes reporting/pretraining_figures "
+    "stages/weights training/pretraining training/schedules",
+    "inject": "model/classifier model/lab_model model/lora model/targets reporting/claims "
+    "reporting/model_figures reporting/numbers stages/inject stages/plan_file",
+    "gradcheck": "model/gradient_check reporting/gradient_figures stages/gradcheck "
+    "training/optimizer",
+    "train": "model/adapter_metadata model/adapters model/head_bias model/peft_format "
+    "model/peft_settings reporting/training_figures stages/encoding stages/train training/batches "
+    "training/loop training/prediction training/resume",
+    "evaluate": "evaluation/baselines evaluation/comparison evaluation/metrics "
+    "reporting/calibration_figures reporting/evaluation_figures reporting/ranking_figures "
+    "stages/evaluate stages/inference",
+    "report": "reporting/answers reporting/report stages/report verification",
+}
+# Files of the package that are no Python, likewise.
+OTHER_FILES = {"reporting/report.md.j2": "report", "model/gpt2_124M_tensors.csv": ""}
+
+CODE = {f"{module}.py": first for first, names in MODULES.items() for module in names.split()}
+CODE |= OTHER_FILES
+
+
+def rerunning(first: str) -> set[str]:
+    """The stages that `first` names, and all that rests on them."""
+    return {name for stage in first.split() for name in (stage, *RESTS_ON[stage].split())}
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory) -> Callable[[], Path]:
+    """A new copy of the project in which the experiment has run."""
+
+    def copy() -> Path:
+        folder = tmp_path_factory.mktemp("copy") / "project"
+        shutil.copytree(finished, folder)
+        return folder
+
+    return copy
+
+
+# Settings
+
+
+@pytest.fixture(scope="module")
+def by_setting(project) -> dict[str, set[str]]:
+    """The stages that rerun when a setting changes."""
+    folder = project()
+    (folder / "given").mkdir()
+    for name in ("vocab.bpe", "encoder.json"):
+        (folder / "given" / name).touch()
+    wanted = {}
+    for changes, _ in SETTINGS:
+        key = next(iter(changes))
+        (folder / f"{key}.yaml").write_text(yaml.safe_dump(nested(changes)))
+        wanted[key] = DryRun(folder, ("--configfile", "small.yaml", f"{key}.yaml"))
+    return stages_of(wanted)
+
+
+def nested(changes: dict[str, object]) -> dict:
+    mapping: dict = {}
+    for key, value in changes.items():
+        *sections, leaf = key.split(".")
+        part: dict = {leaf: value}
+        for section in reversed(sections):
+            part = {section: part}
+        mapping = merge(mapping, part)
+    return mapping
+
+
+def stages_of(wanted: dict[str, DryRun]) -> dict[str, set[str]]:
+    """What each dry run would execute; one that fails fails the test with its words."""
+    answers = dry_runs(list(wanted.values()))
+    assert not [answer.text for answer in answers if answer.failed]
+    return {name: answer.rules for name, answer in zip(wanted, answers, strict=True)}
+
+
+def test_every_setting_has_a_row():
+    rows = [next(iter(changes)) for changes, _ in SETTINGS]
+    assert sorted(rows) == sorted(flat(load_mapping([str(ROOT / "config.yaml")])))
+
+
+@pytest.mark.parametrize(("changes", "first"), SETTINGS, ids=lambda row: next(iter(row), ""))
+def test_a_changed_setting_reruns_the_stages_that_depend_on_it(by_setting, changes, first):
+    before = flat(merge(load_mapping([str(ROOT / "config.yaml")]), SMALL))
+    key = next(iter(changes))
+    assert changes[key] != before[key]
+    assert by_setting[key] == rerunning(first)
+
+
+# Code
+
+
+@pytest.fixture(scope="module")
+def by_file(finished, tmp_path_factory) -> dict[str, set[str]]:
+    """The stages that rerun when a file of the package changes in substance."""
+    wanted = {}
+    for name in CODE:
+        path = copy_of_the_package(tmp_path_factory) / name
+        path.write_text(path.read_text(encoding="utf-8") + "\nCHANGED = True\n", encoding="utf-8")
+        wanted[name] = DryRun(finished, package=path.parents[name.count("/")])
+    return stages_of(wanted)
+
+
+def copy_of_the_package(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("package") / "loralab"
+    return shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def test_every_file_of_the_package_has_a_row():
+    files = {path for path in PACKAGE.rglob("*.*") if path.is_file() and path.suffix != ".pyc"}
+    names = {path.relative_to(PACKAGE).as_posix() for path in files if path.stat().st_size}
+    assert names == set(CODE)
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_changed_code_reruns_the_stages_that_reach_it(by_file, name):
+    assert by_file[name] == rerunning(CODE[name])
+
+
+def test_comments_docstrings_and_blank_lines_rerun_nothing(finished, tmp_path_factory):
+    package = copy_of_the_package(tmp_path_factory)
+    for name in CODE.keys() - OTHER_FILES.keys():
+        text = (package / name).read_text(encoding="utf-8")
+        assert text.startswith('"""')
+        other = f'# A comment.\n\n"""Other words: {text[3:]}\n\n\n# The end.\n'
+        (package / name).write_text(other, encoding="utf-8")
+    assert stages_of({"": DryRun(finished, package=package)}) == {"": set()}
+
+
+# What is no change
+
+
+def reorder(folder: Path) -> None:
+    for name in ("config.yaml", "small.yaml"):
+        text = yaml.safe_dump(reversed_keys(load_mapping([str(folder / name)])), sort_keys=False)
+        (folder / name).write_text(f"# In another order.\n{text}")
+
+
+def reversed_keys(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {key: reversed_keys(part) for key, part in reversed(value.items())}
+
+
+def comment(folder: Path) -> None:
+    for path in [folder / "Snakefile", *folder.glob("workflow/rules/*.smk")]:
+        path.write_text(path.read_text() + "\n\n# A comment.\n")
+
+
+def touch(folder: Path) -> None:
+    for path in every_file(folder):
+        path.touch()
+
+
+def disorder_times(folder: Path) -> None:
+    """As a checkout or a copy does, and a clock that jumped: any order, the future too."""
+    draw = random.Random(1)
+    for path in every_file(folder):
+        seconds = draw.uniform(1e9, 3e9)
+        os.utime(path, (seconds, seconds))
+
+
+def forget(folder: Path) -> None:
+    """A copy of the results without Snakemake's own notes, in any order of times."""
+    shutil.rmtree(folder / ".snakemake")
+    disorder_times(folder)
+
+
+def every_file(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and ".snakemake" not in p.parts]
+
+
+@pytest.mark.parametrize("change", [reorder, comment, touch, disorder_times, forget])
+def test_what_is_no_change_reruns_nothing(project, change):
+    folder = project()
+    change(folder)
+    assert stages_of({"": DryRun(folder)}) == {"": set()}
+
+
+# What happens to results
+
+
+def edit(path: str) -> Callable[[Path], None]:
+    def one_digit_with_the_old_time(folder: Path) -> None:
+        before = (folder / path).stat()
+        content = (folder / path).read_bytes()
+        digit = max(content.rfind(b"%d" % digit) for digit in range(10))
+        other = b"1" if content[digit : digit + 1] != b"1" else b"2"
+        (folder / path).write_bytes(content[:digit] + other + content[digit + 1 :])
+        os.utime(folder / path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return one_digit_with_the_old_time
+
+
+def delete(path: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / path).unlink()
+
+
+def truncate(path: str) -> Callable[[Path], None]:
+    return lambda folder: os.truncate(folder / path, (folder / path).stat().st_size // 2)
+
+
+def mix(folder: Path) -> None:
+    """The training of another run, whole and with its manifest, put in place of this one's."""
+    path = folder / "results/embedded/train"
+    manifest = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(manifest.replace('"epochs": 1', '"epochs": 9'))
+
+
+def mend_the_hash(folder: Path) -> None:
+    """An edited result whose manifest was edited too."""
+    from loralab.provenance import sha256_file
+
+    path = folder / "results/embedded/evaluate/metrics.json"
+    before = sha256_file(path)
+    edit("results/embedded/evaluate/metrics.json")(folder)
+    manifest = path.with_name("manifest.json")
+    manifest.write_text(manifest.read_text().replace(before, sha256_file(path)))
+
+
+DAMAGE = [
+    (edit("results/embedded/evaluate/predictions.csv"), "evaluate"),
+    (edit("results/embedded/split/train.csv"), "split"),
+    (edit("results/embedded/report.md"), "report"),
+    (edit("resources/base/embedded-gpt2/loss.csv"), "weights"),
+    (truncate("results/embedded/split/test.csv"), "split"),
+    (truncate("results/embedded/train/adapter/adapter_model.safetensors"), "train"),
+    (truncate("results/embedded/gradcheck/manifest.json"), "gradcheck"),
+    (delete("results/embedded/inject/parameters.png"), "inject"),
+    (delete("results/embedded/train/manifest.json"), "train"),
+    (delete("resources/data/embedded-sms/messages.tsv"), "download"),
+    (mix, "train"),
+    (mend_the_hash, "report"),
+]
+
+
+@pytest.mark.parametrize("notes", ["with", "without"])
+@pytest.mark.parametrize(("damage", "first"), DAMAGE)
+def test_what_verify_finds_stale_is_what_snakemake_makes_again(
+    project, capsys, monkeypatch, damage, first, notes
+):
+    folder = project()
+    if notes == "without":
+        forget(folder)
+    damage(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit):
+        main(["verify", "--run", "results/embedded", *CONFIG])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    found = {stage for stage, *words in lines if words != ["sound"]}
+    assert found == rerunning(first)
+    assert stages_of({"": DryRun(folder)}) == {"": found}
+
+
+CONFIG = ("--config", "config.yaml", "--config", "small.yaml")
