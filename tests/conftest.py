@@ -1,11 +1,15 @@
 """What all tests share."""
 
+import threading
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from local_server import Handler
+from loralab import downloads
 from loralab.config import Lora, build
 from loralab.config_file import load_mapping, merge
 from loralab.model.tensor_hashes import tensors_sha256
@@ -44,3 +48,21 @@ def lora() -> Callable[..., Lora]:
         return build(merge(defaults, changes), Lora)
 
     return settings
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on this machine with `good.tsv` and `bad.tsv`, which notes what it is asked."""
+    for name in ("LORALAB_MIRROR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(downloads, "PAUSE", 0.001)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.asked = []
+        running.answers = {
+            "/good.tsv": Handler.send_rest,
+            "/bad.tsv": lambda handler: handler.send(b"other"),
+        }
+        running.url = f"http://127.0.0.1:{running.server_address[1]}"
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        yield running
+        running.shutdown()

@@ -6,24 +6,16 @@ before that was checked.
 
 import logging
 import os
+import shutil
 import urllib.parse
-import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from tqdm import tqdm
-
+from loralab.downloads import download
 from loralab.errors import LoralabError
 from loralab.provenance import sha256_file
 
 log = logging.getLogger(__name__)
-
-CHUNK = 1 << 20  # bytes read at a time
-TIMEOUT = (10, 60)  # seconds to connect, seconds between two reads
-LARGEST_MEMBER = 1 << 30  # bytes; a zip member that claims more is refused
 
 
 @dataclass(frozen=True)
@@ -40,34 +32,37 @@ class Pinned:
         return urllib.parse.unquote(urllib.parse.urlsplit(self.urls[0]).path.rpartition("/")[2])
 
 
-def fetch(pinned: Pinned, target: Path, mirror: str | None) -> str:
+def fetch(pinned: Pinned, target: Path, mirror: str | None, parts: Path) -> str:
     """Put the pinned file at `target` and return where it came from.
 
-    Raises LoralabError where no source has it; the message lists each source with its reason.
+    `parts` is a folder that outlives an interruption: a download goes on from what is there.
+    Raises LoralabError where no source has the file; the message lists each with its reason.
     """
     failures = []
     for source in [*_mirror_places(pinned.name, mirror), *pinned.urls]:
         try:
-            _copy(source, target)
-            check_sha256(target, pinned.sha256, source)
+            _bring(source, pinned.sha256, target, parts)
             return source
-        except (LoralabError, requests.RequestException, OSError) as error:
-            target.unlink(missing_ok=True)
-            failures.append(_reason(source, error))
-            log.info("%s", failures[-1])
-    raise LoralabError(_nowhere(pinned, failures))
+        except LoralabError as error:
+            failures.append(str(error))
+            log.info("%s", error)
+    raise LoralabError(
+        f"{pinned.wanted_by} needs {pinned.name} with SHA-256 {pinned.sha256}, and no source has "
+        f"it: {'; '.join(failures)}. Put that file in a folder and name the folder with "
+        "--config mirror=FOLDER (or in $LORALAB_MIRROR)"
+    )
 
 
-def find_in_mirror(name: str, sha256: str, target: Path, mirror: str | None) -> str | None:
+def find_in_mirror(
+    name: str, sha256: str, target: Path, mirror: str | None, parts: Path
+) -> str | None:
     """Put the mirror's file `name` at `target` if its SHA-256 agrees; where it was, or None."""
     for source in _mirror_places(name, mirror):
         try:
-            _copy(source, target)
-            check_sha256(target, sha256, source)
+            _bring(source, sha256, target, parts)
             return source
-        except (LoralabError, requests.RequestException, OSError) as error:
-            target.unlink(missing_ok=True)
-            log.info("%s", _reason(source, error))
+        except LoralabError as error:
+            log.info("%s", error)
     return None
 
 
@@ -77,77 +72,53 @@ def _mirror_places(name: str, mirror: str | None) -> list[str]:
     return [f"{place.rstrip('/')}/{name}" for place in dict.fromkeys(mirrors)]
 
 
-def _copy(source: str, target: Path) -> None:
-    is_url = source.startswith(("http://", "https://"))
-    chunks, size = _download(source) if is_url else _read(Path(source))
-    bar = tqdm(total=size, unit="B", unit_scale=True, desc=target.name, disable=None, delay=2)
-    with target.open("wb") as file, bar:
-        for chunk in chunks:
-            file.write(chunk)
-            bar.update(len(chunk))
+def _bring(source: str, sha256: str, target: Path, parts: Path) -> None:
+    """Put the file at `source` in place, if it is the one with this SHA-256."""
+    if source.startswith(("http://", "https://")):
+        _download_checked(source, sha256, parts)
+        shutil.move(_part(parts, sha256), target)
+        return
+    try:
+        check_sha256(Path(source), sha256, source)
+    except OSError as error:
+        raise LoralabError(f"{source}: {error.strerror}") from None
+    shutil.copyfile(source, target)
+    check_sha256(target, sha256, f"the copy of {source}")
 
 
-def _download(url: str) -> tuple[Iterator[bytes], int | None]:
-    response = requests.get(url, stream=True, timeout=TIMEOUT)
-    response.raise_for_status()
-    size = response.headers.get("Content-Length")
-    return response.iter_content(CHUNK), int(size) if size and size.isdecimal() else None
+def _part(parts: Path, sha256: str) -> Path:
+    """What has arrived of a file, from whichever source: its hash says what it will be."""
+    return parts / f"{sha256}.part"
 
 
-def _read(path: Path) -> tuple[Iterator[bytes], int | None]:
-    file = path.open("rb")
-    return iter(lambda: file.read(CHUNK), b""), path.stat().st_size
+def _download_checked(url: str, sha256: str, parts: Path) -> None:
+    parts.mkdir(parents=True, exist_ok=True)
+    part = _part(parts, sha256)
+    resumed = part.is_file()
+    if resumed and sha256_file(part) == sha256:
+        return None
+    download(url, part)
+    try:
+        check_sha256(part, sha256, url)
+    except LoralabError as error:
+        page = _is_web_page(part)
+        part.unlink()
+        if resumed:  # two sources' halves need not make a whole
+            return _download_checked(url, sha256, parts)
+        raise LoralabError(f"{error}{'; it is a web page, not the file' if page else ''}") from None
+
+
+def _is_web_page(path: Path) -> bool:
+    """Whether a server sent a page, as those of a login or an error, under the file's name."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return start.startswith((b"<!doctype html", b"<html"))
 
 
 def check_sha256(path: Path, expected: str, source: str) -> None:
     """Raise LoralabError, naming the source and both hashes, where a file is not the pinned one."""
     found = sha256_file(path)
     if found != expected:
-        raise LoralabError(f"{source} has SHA-256 {found}, expected {expected}")
-
-
-def _reason(source: str, error: Exception) -> str:
-    """One line, without the nested representation that connection errors carry."""
-    if isinstance(error, LoralabError):
-        return str(error)
-    if isinstance(error, requests.HTTPError):
-        return f"{source} answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.RequestException):
-        return f"{source} could not be reached ({type(error).__name__})"
-    return f"{source}: {error.strerror or error}"
-
-
-def _nowhere(pinned: Pinned, failures: list[str]) -> str:
-    return (
-        f"{pinned.wanted_by} needs {pinned.name} with SHA-256 {pinned.sha256}, and no source has "
-        f"it: {'; '.join(failures)}. Put that file in a folder and name the folder with "
-        "--config mirror=FOLDER (or in $LORALAB_MIRROR)"
-    )
-
-
-def extract_member(archive: Path, member: str, target: Path) -> None:
-    """Write one member of a zip archive, found by its exact name, to `target`.
-
-    The member's own path is never used. Raises LoralabError where the archive is damaged, has no
-    such member, or claims a size beyond all reason.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            info = _member_info(opened, archive, member)
-            with opened.open(info) as source, target.open("wb") as file:
-                while chunk := source.read(CHUNK):
-                    file.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        target.unlink(missing_ok=True)
-        raise LoralabError(f"{archive} is not a sound zip archive ({error})") from None
-
-
-def _member_info(opened: zipfile.ZipFile, archive: Path, member: str) -> zipfile.ZipInfo:
-    if member not in opened.namelist():
         raise LoralabError(
-            f"{archive} has no member {member!r}; it has {', '.join(opened.namelist()[:10])}"
+            f"{source} has {path.stat().st_size} bytes with SHA-256 {found}, expected {expected}"
         )
-    info = opened.getinfo(member)
-    if info.file_size > LARGEST_MEMBER:
-        raise LoralabError(f"{archive}: {member} claims {info.file_size} bytes; refused")
-    return info

@@ -4,10 +4,11 @@ import shutil
 import time
 from pathlib import Path
 
+from loralab.archives import extract_member
 from loralab.config import Data
 from loralab.data.corpus import generate_messages, to_tsv
 from loralab.errors import LoralabError
-from loralab.fetching import Pinned, check_sha256, extract_member, fetch, find_in_mirror
+from loralab.fetching import Pinned, check_sha256, fetch, find_in_mirror
 from loralab.provenance import sha256_file, write_json
 from loralab.stages.runner import Job, Stage, main, named_for_the_user
 
@@ -20,7 +21,7 @@ def run(job: Job) -> None:
     data = job.config.data
     target = job.folder / job.layout.messages.name
     bring = {"url": _from_url, "file": _from_file, "embedded": _generated}[data.source]
-    origin = bring(data, target, job.config.mirror)
+    origin = bring(job, data, target)
     # A mirror's bytes are the pinned ones: what is recorded is where anyone would find them.
     from_mirror = data.source == "url" and origin not in data.urls
     generated = data.source == "embedded"
@@ -37,17 +38,17 @@ def run(job: Job) -> None:
     write_json(job.folder / "source.json", source)
 
 
-def _from_url(data: Data, target: Path, mirror: str | None) -> str:
+def _from_url(job: Job, data: Data, target: Path) -> str:
     """The file itself, or a member of a pinned archive; a mirror may hold either."""
-    wanted = Pinned(tuple(data.urls), data.sha256, "data.urls")
+    wanted, mirror = Pinned(tuple(data.urls), data.sha256, "data.urls"), job.config.mirror
     if not data.member:
-        return fetch(wanted, target, mirror)
+        return fetch(wanted, target, mirror, job.state)
     name = Path(data.member).name
-    found = find_in_mirror(name, data.member_sha256, target, mirror)
+    found = find_in_mirror(name, data.member_sha256, target, mirror, job.state)
     if found:
         return found
     archive = target.with_name("archive.zip")
-    origin = fetch(wanted, archive, mirror)
+    origin = fetch(wanted, archive, mirror, job.state)
     _extract(archive, data, target)
     return origin
 
@@ -60,7 +61,7 @@ def _extract(archive: Path, data: Data, target: Path) -> None:
         check_sha256(target, data.member_sha256, f"{data.member} (data.member_sha256)")
 
 
-def _from_file(data: Data, target: Path, mirror: str | None) -> str:
+def _from_file(job: Job, data: Data, target: Path) -> str:
     source = Path(data.file)
     if data.sha256:
         check_sha256(source, data.sha256, f"data.file {source}")
@@ -73,7 +74,7 @@ def _from_file(data: Data, target: Path, mirror: str | None) -> str:
     return str(source)
 
 
-def _generated(data: Data, target: Path, mirror: str | None) -> str:
+def _generated(job: Job, data: Data, target: Path) -> str:
     wanted = data.embedded
     try:
         messages = generate_messages(wanted.seed, wanted.messages, wanted.spam)

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from loralab.config import Tokenizer
 from loralab.data.corpus import generate_unlabelled_text
 from loralab.fetching import Pinned, check_sha256, fetch
 from loralab.model.tokenizer import (
@@ -23,18 +22,19 @@ def run(job: Job) -> None:
         texts = generate_unlabelled_text(settings.embedded.seed, settings.embedded.messages)
         write_tokenizer(train_bpe(texts, settings.embedded.size), job.folder)
     else:
-        _bring(settings, job.folder, job.config.mirror)
+        _bring(job)
     origin = settings.folder if settings.source == "file" else f"tokenizer {settings.name}"
     with named_for_the_user(job.folder, origin):
         load_tokenizer(job.folder)
 
 
-def _bring(settings: Tokenizer, folder: Path, mirror: str | None) -> None:
+def _bring(job: Job) -> None:
+    settings, folder = job.config.tokenizer, job.folder
     for name, part in ((MERGES_FILE, "merges"), (VOCABULARY_FILE, "vocabulary")):
         pinned = getattr(settings, part)
         if settings.source == "url":
             wanted = Pinned(tuple(pinned.urls), pinned.sha256, f"tokenizer.{part}")
-            fetch(wanted, folder / name, mirror)
+            fetch(wanted, folder / name, job.config.mirror, job.state)
             continue
         source = Path(settings.folder) / name
         if pinned.sha256:

@@ -46,7 +46,7 @@ def run(job: Job) -> None:
 def _fetched(job: Job) -> None:
     base = job.config.base
     wanted = Pinned(tuple(base.urls), base.sha256, "base.urls")
-    fetch(wanted, job.folder / WEIGHTS_FILE, job.config.mirror)
+    fetch(wanted, job.folder / WEIGHTS_FILE, job.config.mirror, job.state)
     write_base_config(base_shape(base), job.folder)
 
 
