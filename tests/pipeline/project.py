@@ -34,10 +34,19 @@ PLACES = {
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project."""
+    with start_snakemake(folder, *arguments) as running:
+        stdout, stderr = running.communicate()
+    return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
+
+
+def start_snakemake(folder: Path, *arguments: str, **options) -> subprocess.Popen:
+    """Start Snakemake in a copy of the project."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "PATH": path}, **pipes | options
+    )
 
 
 def jobs(folder: Path, *arguments: str) -> set[str]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,16 @@ import pytest
 import yaml
 from dry_runs import dry_run
 from loralab.provenance import sha256_file
-from project import PLACES, ROOT, SMALL, copy_of_the_project, jobs, planned, snakemake
+from project import (
+    PLACES,
+    ROOT,
+    SMALL,
+    copy_of_the_project,
+    jobs,
+    planned,
+    snakemake,
+    start_snakemake,
+)
 
 
 def test_one_command_leads_from_nothing_to_a_report_with_all_its_figures(finished):
@@ -134,22 +144,34 @@ def test_another_number_of_threads_reruns_what_computes_with_them(finished, monk
 TIMED = {"manifest.json", "source.json", "history.csv", "training.json", "claims.json", "report.md"}
 
 
-def test_a_run_from_nothing_on_other_cores_leaves_the_same_bytes(finished, tmp_path):
-    copy_of_the_project(tmp_path)
-    again = snakemake(tmp_path, "--configfile", "small.yaml", "--cores", "1")
-    assert again.returncode == 0, again.stdout + again.stderr
+def test_a_run_elsewhere_on_other_cores_beside_a_second_snakemake_leaves_the_same_bytes(
+    finished, tmp_path
+):
+    folder = tmp_path / "zwei Wörter & 'mehr' (neu)"
+    folder.mkdir()
+    copy_of_the_project(folder)
+    with start_snakemake(folder, "--configfile", "small.yaml", "--cores", "1") as running:
+        while not list(folder.glob("results/embedded/split/manifest.json")):
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.1)
+        second = snakemake(folder, "--configfile", "small.yaml")
+        assert second.returncode != 0
+        assert "Directory cannot be locked" in second.stdout + second.stderr
+        said = running.communicate()
+    assert running.returncode == 0, said
+    assert jobs(folder) == set()
     made = [p for top in ("results", "resources") for p in finished.glob(f"{top}/**/*.*")]
     compared = {p.relative_to(finished) for p in made if p.is_file() and p.name not in TIMED}
     assert {Path("results/embedded/evaluate/baseline_predictions.csv")} < compared
     # The curves show no times, the inject stage's ledger none either.
     compared.add(Path("results/embedded/inject/claims.json"))
     different = {
-        path for path in compared if sha256_file(tmp_path / path) != sha256_file(finished / path)
+        path for path in compared if sha256_file(folder / path) != sha256_file(finished / path)
     }
     assert different == set()
     without_seconds = [
-        pd.read_csv(folder / "results/embedded/train/history.csv").drop(columns="seconds")
-        for folder in (finished, tmp_path)
+        pd.read_csv(place / "results/embedded/train/history.csv").drop(columns="seconds")
+        for place in (finished, folder)
     ]
     assert without_seconds[0].equals(without_seconds[1])
 

@@ -128,8 +128,8 @@ SETTINGS = [
 MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
     "commands/verify_weights model/export",
-    "download tokenizer": "config config_file data/corpus data/corpus_phrases downloads errors fetching "
-    "provenance stages/layout stages/runner",
+    "download tokenizer": "config config_file data/corpus data/corpus_phrases downloads errors "
+    "fetching provenance stages/layout stages/runner",
     "download": "archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
     "split": "data/leakage data/splitting reporting/data_figures reporting/inputs stages/split",

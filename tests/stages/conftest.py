@@ -122,3 +122,12 @@ def saved_splits(tmp_path: Path) -> Path:
         rows = [f"{i},{('ham', 'spam')[i % 2]},{'call me now'[i:]}" for i in range(n)]
         (folder / f"{name}.csv").write_text("\n".join(["id,label,text", *rows]) + "\n")
     return folder
+
+
+@pytest.fixture
+def ready_to_train(saved_base, saved_tokenizer, saved_splits, tmp_path: Path) -> None:
+    """All that the stage `train` reads."""
+    (saved_tokenizer() / "manifest.json").write_text("{}")
+    check = tmp_path / "results" / "embedded" / "gradcheck" / "gradients.json"
+    check.parent.mkdir(parents=True)
+    check.write_text("{}")

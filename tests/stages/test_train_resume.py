@@ -27,12 +27,8 @@ os.replace = kill
 
 
 @pytest.fixture
-def train(saved_base, saved_tokenizer, saved_splits, run_stage, small_config, tmp_path):
+def train(ready_to_train, run_stage, small_config):
     """Run the stage on a project that is ready for it."""
-    (saved_tokenizer() / "manifest.json").write_text("{}")
-    check = tmp_path / "results" / "embedded" / "gradcheck" / "gradients.json"
-    check.parent.mkdir(parents=True)
-    check.write_text("{}")
     return lambda sabotage="", **changes: run_stage(
         "train", *small_config(**LONG | changes), sabotage=sabotage
     )

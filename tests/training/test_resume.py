@@ -1,10 +1,12 @@
 """A training that was interrupted anywhere goes on to be, bit for bit, the one that was not."""
 
+import math
 import os
 import signal
 
 import pytest
 import torch
+from loralab.errors import LoralabError
 from loralab.training import loop
 from loralab.training.loop import train_classifier
 from loralab.training.resume import ResumeFile, deferred_interrupts
@@ -166,3 +168,35 @@ def test_signals_are_held_back_and_handlers_put_back():
     with deferred_interrupts() as interrupts:
         assert interrupts == []
     assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_training_that_diverged_goes_on_from_before_that_step_to_the_same_bytes(
+    train, monkeypatch
+):
+    accumulate = loop._accumulate
+
+    def spoilt(fit, rows, batch):
+        found = accumulate(fit, rows, batch)
+        if len(fit.run.history) == 4:
+            fit.trainable[0].grad.fill_(math.nan)
+        return found
+
+    monkeypatch.setattr(loop, "_accumulate", spoilt)
+    with pytest.raises(
+        LoralabError, match=r"diverged at step 5.*is kept in .*training\.safetensors"
+    ):
+        train(every=3600)
+    monkeypatch.setattr(loop, "_accumulate", accumulate)
+    resumed, fitted = train()
+    whole, expected = train(resume=False)
+    assert fitted.resumed_from == 4
+    assert _same(resumed, whole) and _history(fitted) == _history(expected)
+
+
+def test_a_training_that_diverges_at_its_first_step_keeps_nothing(train, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        loop, "_train_step", lambda fit, rows: {"loss": math.nan, "gradient_norm": 1.0}
+    )
+    with pytest.raises(LoralabError, match=r"diverged at step 1: loss nan.*training\.warmup$"):
+        train()
+    assert not list(tmp_path.rglob("*.safetensors"))

@@ -5,7 +5,7 @@ import os
 import sys
 
 from loralab.commands import classify, export, verify, verify_weights
-from loralab.errors import LoralabError
+from loralab.errors import LoralabError, explain
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,8 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"loralab: error: {place}{error.strerror or error}")
+        sys.exit(f"loralab: error: {explain(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # a defect of loralab

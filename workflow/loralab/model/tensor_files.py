@@ -30,9 +30,14 @@ def write_safetensors(tensors: dict[str, Tensor], path: Path, key: str, value: s
     """Write tensors with one entry of metadata, the same bytes for the same content.
 
     Of several entries safetensors writes a random order, so that there may be only one. Its files
-    are readable to their owner alone, which would shut out whoever shares the folder.
+    are readable to their owner alone, which would shut out whoever shares the folder. Raises
+    LoralabError, with nothing left, where the file cannot be written.
     """
-    safetensors.torch.save_file(tensors, path, metadata={key: value})
+    try:
+        safetensors.torch.save_file(tensors, path, metadata={key: value})
+    except safetensors.SafetensorError as error:
+        path.unlink(missing_ok=True)
+        raise LoralabError(f"{path} cannot be written ({error}); nothing is lost") from None
     path.chmod(0o644)
 
 

@@ -171,6 +171,7 @@ STAGE = Stage(
         "baselines.png",
     ),
     run=run,
+    memory_advice="lower evaluation.batch_size or training.max_length",
 )
 
 if __name__ == "__main__":

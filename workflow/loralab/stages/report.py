@@ -58,6 +58,7 @@ STAGE = Stage(
     inputs=_inputs,
     outputs=("report.md", "claims.json"),
     run=run,
+    memory_advice="lower training.max_length, or set training.device to cpu",
 )
 
 if __name__ == "__main__":

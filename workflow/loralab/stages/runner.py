@@ -29,7 +29,7 @@ from loralab.config_file import (
     restore_types,
     validate,
 )
-from loralab.errors import LoralabError, raise_all
+from loralab.errors import LoralabError, explain, is_out_of_memory, raise_all
 from loralab.provenance import (
     MANIFEST,
     canonical_json,
@@ -65,13 +65,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as the runner sees it. `outputs` are names in its folder that it always writes."""
+    """A stage as the runner sees it.
+
+    `outputs` are names in its folder that it always writes; `memory_advice` says what to change
+    where memory does not suffice.
+    """
 
     name: str
     summary: str
     inputs: Callable[[Layout], list[Path]]
     outputs: tuple[str, ...]
     run: Callable[[Job], None]
+    memory_advice: str = "use a machine with more, or a smaller base model"
 
     @property
     def module(self) -> str:
@@ -153,8 +158,7 @@ def _guarded(stage: Stage, options: argparse.Namespace) -> int:
     except LoralabError as error:
         return _complain(stage, str(error))
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return _complain(stage, f"{place}{error.strerror or error}")
+        return _complain(stage, explain(error))
     except KeyboardInterrupt:
         _complain(stage, "interrupted; nothing half-written is left")
         return 130
@@ -173,7 +177,7 @@ def _complain(stage: Stage, message: str) -> int:
 
 
 def _execute(stage: Stage, options: argparse.Namespace) -> None:
-    started = time.time()
+    started = time.monotonic()
     made_of, runtime = _settings(stage, options)
     config = build(merge(made_of["settings"], runtime))
     threads = made_of.get("threads", 1)
@@ -185,23 +189,24 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     identity = sha256_text(canonical_json({"fingerprint": made_of, "inputs": read}))
     state = layout.state / target
     with whole_or_nothing(target) as folder:
-        stage.run(Job(config, layout, folder, threads, identity, state))
+        with _memory_explained(stage):
+            stage.run(Job(config, layout, folder, threads, identity, state))
         check_loaded_modules(stage.module)
         _check_outputs(stage, folder)
-        _check_unchanged(times)
+        _check_unchanged(times, read, target)
         manifest = {
             "stage": stage.name,
             "fingerprint": made_of,
             "inputs": read,
             "outputs": hash_files((p for p in folder.rglob("*") if p.is_file()), folder),
-            "seconds": round(time.time() - started, 3),
+            "seconds": round(time.monotonic() - started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
             "machine": _machine(threads),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(folder / MANIFEST, manifest)
     shutil.rmtree(state, ignore_errors=True)
-    log.info("%s done in %.1f s", stage.name, time.time() - started)
+    log.info("%s done in %.1f s", stage.name, time.monotonic() - started)
 
 
 def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
@@ -253,8 +258,21 @@ def named_for_the_user(path: Path, name: str) -> Iterator[None]:
         raise LoralabError(str(error).replace(str(path), name)) from None
 
 
-def _check_unchanged(times: dict[Path, int]) -> None:
-    changed = [str(path) for path, time_ns in times.items() if path.stat().st_mtime_ns != time_ns]
+@contextmanager
+def _memory_explained(stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        first = (str(error) or "MemoryError").splitlines()[0]
+        raise LoralabError(f"memory does not suffice ({first}); {stage.memory_advice}") from None
+
+
+def _check_unchanged(times: dict[Path, int], read: dict[str, dict], target: Path) -> None:
+    """Raise where an input is no longer what it was at the start; one merely touched still is."""
+    touched = [path for path, time_ns in times.items() if path.stat().st_mtime_ns != time_ns]
+    changed = [str(p) for p in touched if not hash_files([p], target).items() <= read.items()]
     if changed:
         raise LoralabError(
             f"{', '.join(changed)} changed while the stage ran, which mixed old and new; run again"

@@ -121,6 +121,8 @@ STAGE = Stage(
         *("history.csv", "training.json", "curves.png"),
     ),
     run=run,
+    memory_advice="raise training.accumulation, lower training.batch_size or training.max_length, "
+    "or set training.precision to bf16",
 )
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ STAGE = Stage(
     inputs=_inputs,
     outputs=(WEIGHTS_FILE, CONFIG_FILE, "tensors.csv"),
     run=run,
+    memory_advice="lower base.pretraining.batch_size or base.shape",
 )
 
 if __name__ == "__main__":

@@ -151,15 +151,32 @@ def _train_epoch(fit: _Fit, bar: tqdm) -> None:
 
 
 def _timed_step(fit: _Fit, epoch: int, rows: np.ndarray) -> None:
-    """One step, with its row of the history."""
+    """One step, with its row of the history; one that is not finite leaves the state before it."""
+    random = random_tensors(fit.model.head.weight.device)
     started = time.perf_counter()
     rate = _set_learning_rate(fit)
     taken = _train_step(fit, rows)
     seconds = time.perf_counter() - started
-    fit.run.seconds += seconds
     row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
-    fit.run.history.append(row | taken | {"seconds": round(seconds, 6)})
-    _check_finite(fit.run.history[-1])
+    row |= taken | {"seconds": round(seconds, 6)}
+    if not (math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])):
+        restore_random(random, fit.model.head.weight.device)
+        raise LoralabError(_diverged(fit, row))
+    fit.run.seconds += seconds
+    fit.run.history.append(row)
+
+
+def _diverged(fit: _Fit, row: dict) -> str:
+    """What is said of a step that is not finite; the state before it is kept."""
+    kept = ""
+    if fit.resume and fit.run.history:
+        _save(fit)
+        kept = f". The state before that step is kept in {fit.resume.path}"
+    return (
+        f"training diverged at step {row['step']}: loss {row['loss']}, gradient norm "
+        f"{row['gradient_norm']}, learning rate {row['learning_rate']:g}; lower "
+        f"training.learning_rate, or set training.gradient_clip or training.warmup{kept}"
+    )
 
 
 def _end_epoch(fit: _Fit, validation: LabelledTexts | None) -> None:
@@ -245,15 +262,6 @@ def _accumulate(fit: _Fit, rows: np.ndarray, batch: int) -> dict:
 def pad_length(settings: Training) -> int | None:
     """The length that every batch is padded to, or None for that of its longest message."""
     return settings.max_length if settings.padding == "lab" else None
-
-
-def _check_finite(row: dict) -> None:
-    if not (math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])):
-        raise LoralabError(
-            f"training diverged at step {row['step']}: loss {row['loss']}, gradient norm "
-            f"{row['gradient_norm']}, learning rate {row['learning_rate']:g}; lower "
-            "training.learning_rate, or set training.gradient_clip or training.warmup"
-        )
 
 
 def _tell(fit: _Fit, bar: tqdm) -> None:
