@@ -1,10 +1,12 @@
 # Each target does its own set-up: a machine with Python 3.11, pip, make and git is enough.
 PYTHON ?= python3
 CORES ?= 4
+KILLS ?= 60
+SEED ?= 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint format example clean
+.PHONY: run test chaos lint format example clean
 
 run: .venv/installed  ## the embedded experiment, from nothing to its report
 	snakemake --cores $(CORES)
@@ -12,6 +14,9 @@ run: .venv/installed  ## the embedded experiment, from nothing to its report
 
 test: .venv/installed-dev  ## all tests
 	python -m pytest
+
+chaos: .venv/installed-dev  ## kill a small experiment KILLS times; it must end as if nothing had been
+	python tests/pipeline/chaos.py --kills $(KILLS) --seed $(SEED)
 
 lint: .venv/installed-dev  ## format, lint
 	ruff format --check workflow tests docs

@@ -7,6 +7,7 @@ and formatting do not enter the hash.
 """
 
 import ast
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -192,16 +193,36 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
 
     The manifest moves last, and the one before is removed first: wherever this is interrupted,
     outputs without a manifest that agrees show it. Files of an earlier manifest that are not
-    written again are removed.
+    written again are removed. Raises LoralabError where another process is at it already, such as
+    one that outlived the Snakemake that had started it.
     """
     workshop = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(workshop, ignore_errors=True)
-    workshop.mkdir(parents=True)
-    try:
-        yield workshop
-        _publish(workshop, folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with _alone_in(workshop, f"another process is making {folder} already; wait, or stop it"):
+        try:
+            for left in workshop.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield workshop
+            _publish(workshop, folder)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold a lock on a folder, made where it is missing; it ends with the process, however."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed the folder since it was opened here.
+            if folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(descriptor)):
+                yield
+                return
+        except BlockingIOError:
+            raise LoralabError(otherwise) from None
+        finally:
+            os.close(descriptor)
 
 
 def _publish(workshop: Path, folder: Path) -> None:
