@@ -93,6 +93,7 @@ def test_an_output_made_anew_with_its_manifest_is_not_what_its_reader_read(place
         ({"settings": SETTINGS | {"data": {"file": None}}}, "data.file was absent and is null"),
         ({"threads": 3}, "threads were None, are 3"),
         ({"code": "other"}, "its code has changed"),
+        ({"stage": "other"}, "its fingerprint has changed"),
     ],
 )
 def test_what_differs_in_a_fingerprint_is_said(places, changes, words):

@@ -68,7 +68,10 @@ def test_in_bf16_transformers_gives_the_logits_that_we_measured(
     ("spoil", "words"),
     [
         (lambda model: None, "a head with a bias cannot be exported; make_exportable"),
-        (lambda model: (move_head_bias(model), merge(model)), "merge and unload them first"),
+        (
+            lambda model: (move_head_bias(model), merge(model)),
+            "merge its adapters and unload them first",
+        ),
         (lambda model: make_exportable(model, torch.float32), "2 outputs cannot have 3 labels"),
         (
             lambda model: (

@@ -110,6 +110,14 @@ def test_a_configuration_of_another_network_is_refused(folder, key, value):
         load_base(folder)
 
 
+@pytest.mark.parametrize("value", [0, -2, True, 2.0, "2", None, 10**30])
+def test_a_shape_that_no_network_has_is_refused(folder, value):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_layer": value}))
+    with pytest.raises(LoralabError, match=r"config\.json: n_layer is no whole number above 0"):
+        load_base(folder)
+
+
 def test_an_output_layer_of_its_own_is_refused(folder):
     tensors = _tensors(folder)
     tensors["lm_head.weight"] = tensors["wte.weight"] + 1

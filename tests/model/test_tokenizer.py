@@ -130,8 +130,8 @@ def test_files_that_disagree_are_refused(folder, change):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"3", b"{}", b'{"<|endoftext|>": 0, "a b": 1}', b"\xff\xfe"],
-    ids=["empty", "cut", "a number", "no end of text", "no symbols", "not UTF-8"],
+    [b"", b"{", b"3", b"{}", b'{"<|endoftext|>": 0, "a b": 1}', b"\xff\xfe", b"[" * 9999],
+    ids=["empty", "cut", "a number", "no end of text", "no symbols", "not UTF-8", "too deep"],
 )
 def test_a_damaged_vocabulary_is_an_error_that_names_it(folder, content):
     (folder / "encoder.json").write_bytes(content)

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: a few kills, drawn from a seed, and the same content in the end."""
+"""The short form of `make chaos`: a few kills, and the same content in the end."""
 
 from chaos import Chaos
 

@@ -120,12 +120,24 @@ def test_a_kill_while_the_state_is_written_leaves_the_one_before(train, monkeypa
     assert _same(model, expected)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", None])
-def test_a_state_that_cannot_be_read_starts_anew_and_says_so(train, tmp_path, caplog, damage):
+DAMAGE = {
+    "emptied": lambda content: b"",
+    "replaced": lambda content: b"{",
+    "cut": lambda content: content[:-7],
+    "one bit of a tensor": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "one digit of a loss": lambda content: content.replace(b'loss\\": 0.6', b'loss\\": 0.5', 1),
+    "a tensor renamed": lambda content: content.replace(b"trained.0", b"trained.x"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_state_that_was_damaged_starts_anew_and_says_so(train, tmp_path, caplog, damage):
     expected, _ = train(resume=False)
     train(killed_after=9)
     path = tmp_path / "state" / "training.safetensors"
-    path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
+    before = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](before))
+    assert path.read_bytes() != before
     model, fitted = train()
     assert fitted.resumed_from is None
     assert "starting anew" in caplog.text

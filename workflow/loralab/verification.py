@@ -137,6 +137,8 @@ def differences(recorded: dict, expected: dict) -> list[str]:
         problems.append(f"threads were {recorded.get('threads')}, are {expected.get('threads')}")
     if recorded.get("code") != expected.get("code"):
         problems.append("its code has changed")
+    if not problems and canonical_json(recorded) != canonical_json(expected):
+        problems.append("its fingerprint has changed")
     return problems
 
 

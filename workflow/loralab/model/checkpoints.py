@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from loralab.errors import LoralabError, raise_all
-from loralab.model.checks import misfits, not_finite
+from loralab.model.checks import is_count, misfits, not_finite
 from loralab.model.gpt2 import GPT2, NORM_EPSILON
 from loralab.model.shapes import GPT2Shape
 from loralab.model.tensor_files import read_safetensors, write_safetensors
@@ -155,7 +155,7 @@ def read_base_shape(folder: Path) -> GPT2Shape:
     problems = [f"{key} is {config[key]!r}, expected {FIXED[key]!r}" for key in other]
     raise_all(problems, f"{path} describes another network than GPT-2")
     keys = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
-    unfit = [key for key in keys if not isinstance(config.get(key), int) or config[key] < 1]
+    unfit = [key for key in keys if not is_count(config.get(key))]
     raise_all([f"{key} is no whole number above 0" for key in unfit], str(path))
     if config["n_embd"] % config["n_head"]:
         raise LoralabError(f"{path}: n_embd {config['n_embd']} is no multiple of n_head")

@@ -140,7 +140,7 @@ def _check_vocabulary(path: Path, ranks: dict[bytes, int]) -> None:
         vocabulary = json.loads(_read_text(path))
         end = vocabulary.pop(END_OF_TEXT)
         read = {bytes(symbols[s] for s in token): rank for token, rank in vocabulary.items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise LoralabError(f"{path} is no GPT-2 vocabulary ({error!r}); fetch it again") from None
     if read != ranks or end != len(ranks):
         raise LoralabError(

@@ -231,7 +231,7 @@ def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
 def _json_object(option: str, text: str) -> dict:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LoralabError(f"{option} is no JSON ({error}); it comes from the pipeline") from None
     if not isinstance(value, dict):
         raise LoralabError(f"{option} is no JSON object; it comes from the pipeline")

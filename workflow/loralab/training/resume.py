@@ -18,6 +18,8 @@ from torch import Tensor
 
 from loralab.errors import LoralabError
 from loralab.model.tensor_files import read_metadata, read_safetensors, write_safetensors
+from loralab.model.tensor_hashes import tensors_sha256
+from loralab.provenance import canonical_json, sha256_text
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,10 @@ class ResumeFile:
         """Replace the state by this one; whoever is killed meanwhile leaves the one before."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".part")
-        text = json.dumps({"identity": self.identity, **progress})
-        write_safetensors({n: t.cpu().contiguous() for n, t in tensors.items()}, draft, KEY, text)
+        kept = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        said = {"identity": self.identity, **progress}
+        text = json.dumps(said | {"sha256": _signature(said, kept)})
+        write_safetensors(kept, draft, KEY, text)
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(draft, self.path)
@@ -64,10 +68,17 @@ class ResumeFile:
             progress = read_metadata(self.path, KEY) or {}
             if progress.get("identity") != self.identity:
                 return None
-            return read_safetensors(self.path), progress
+            tensors, signature = read_safetensors(self.path), progress.pop("sha256", None)
+            if signature != _signature(progress, tensors):
+                raise LoralabError(f"{self.path} was changed after it was written")
+            return tensors, progress
         except LoralabError as error:
             log.warning("starting anew, since the saved training cannot be read: %s", error)
             return None
+
+
+def _signature(said: dict, tensors: dict[str, Tensor]) -> str:
+    return sha256_text(canonical_json(said) + tensors_sha256(tensors))
 
 
 def optimizer_tensors(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
