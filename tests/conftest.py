@@ -9,9 +9,9 @@ import hypothesis
 import pytest
 import torch
 from local_server import Handler
-from loralab import downloads
 from loralab.config import Lora, build
 from loralab.config_file import load_mapping, merge
+from loralab.fetching import downloads
 from loralab.model.tensor_hashes import tensors_sha256
 from torch import nn
 

@@ -128,9 +128,9 @@ SETTINGS = [
 MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
     "commands/verify_weights model/export",
-    "download tokenizer": "config config_file data/corpus data/corpus_phrases downloads errors "
-    "fetching provenance stages/layout stages/runner",
-    "download": "archives stages/download",
+    "download tokenizer": "config config_file data/corpus data/corpus_phrases errors "
+    "fetching/downloads fetching/pinned provenance stages/layout stages/runner",
+    "download": "fetching/archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
     "split": "data/leakage data/splitting reporting/data_figures reporting/inputs stages/split",
     "tokenizer": "model/tokenizer stages/tokenizer",

@@ -78,24 +78,20 @@ def examine(
     reasons: dict[str, list[str]] = {}
     sha256 = cache(sha256_file)  # several stages name the same file
     for stage, folder in places.items():
-        if not (folder / MANIFEST).is_file():
-            reasons[stage] = [NEVER_RAN]
-            continue
+        reasons[stage] = ["asked for"] if stage in forced else []
         try:
             manifest = read_manifest(folder, stage)
         except LoralabError as error:
-            reasons[stage] = [str(error)]
+            reasons[stage].append(str(error) if (folder / MANIFEST).is_file() else NEVER_RAN)
             continue
-        made_otherwise = differences(manifest.fingerprint, expected[stage])
-        upstream = {path: _maker(path, places) for path in manifest.inputs}
-        stale = dict.fromkeys(maker for maker in upstream.values() if reasons.get(maker))
+        makers = {path: _maker(path, places) for path in manifest.inputs}
+        stale = dict.fromkeys(maker for maker in makers.values() if reasons.get(maker))
         # What a stale stage made will change anyway.
-        inputs = [path for path, maker in upstream.items() if maker not in stale]
-        reasons[stage] = [
-            *(["asked for"] if stage in forced else []),
+        inputs = [path for path, maker in makers.items() if maker not in stale]
+        reasons[stage] += [
             *_changed_outputs(manifest, sha256),
             *_changed_inputs(manifest, inputs, sha256),
-            *made_otherwise,
+            *differences(manifest.fingerprint, expected[stage]),
             *([f"follows {', '.join(stale)}"] if stale else []),
         ]
     return reasons

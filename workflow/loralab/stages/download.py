@@ -4,11 +4,11 @@ import shutil
 import time
 from pathlib import Path
 
-from loralab.archives import extract_member
 from loralab.config import Data
 from loralab.data.corpus import generate_messages, to_tsv
 from loralab.errors import LoralabError
-from loralab.fetching import Pinned, check_sha256, fetch, find_in_mirror
+from loralab.fetching.archives import extract_member
+from loralab.fetching.pinned import Pinned, check_sha256, fetch, find_in_mirror
 from loralab.provenance import sha256_file, write_json
 from loralab.stages.runner import Job, Stage, main, named_for_the_user
 

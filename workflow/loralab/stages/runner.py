@@ -265,8 +265,8 @@ def _memory_explained(stage: Stage) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        first = (str(error) or "MemoryError").splitlines()[0]
-        raise LoralabError(f"memory does not suffice ({first}); {stage.memory_advice}") from None
+        told = ". ".join(str(error).split(". ")[:2]) or "MemoryError"  # torch goes on at length
+        raise LoralabError(f"memory does not suffice ({told}); {stage.memory_advice}") from None
 
 
 def _check_unchanged(times: dict[Path, int], read: dict[str, dict], target: Path) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from loralab.data.corpus import generate_unlabelled_text
-from loralab.fetching import Pinned, check_sha256, fetch
+from loralab.fetching.pinned import Pinned, check_sha256, fetch
 from loralab.model.tokenizer import (
     MERGES_FILE,
     VOCABULARY_FILE,

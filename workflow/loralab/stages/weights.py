@@ -10,7 +10,7 @@ from loralab.config import Base
 from loralab.data.corpus import generate_unlabelled_text
 from loralab.data.messages import write_table
 from loralab.errors import LoralabError
-from loralab.fetching import Pinned, check_sha256, fetch
+from loralab.fetching.pinned import Pinned, check_sha256, fetch
 from loralab.model.checkpoints import (
     CONFIG_FILE,
     WEIGHTS_FILE,

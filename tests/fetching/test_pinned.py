@@ -6,9 +6,10 @@ import time
 
 import pytest
 from local_server import CONTENT, Handler
-from loralab import downloads, fetching
 from loralab.errors import LoralabError
-from loralab.fetching import Pinned, find_in_mirror
+from loralab.fetching import downloads
+from loralab.fetching import pinned as pinned_files
+from loralab.fetching.pinned import Pinned, find_in_mirror
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -27,7 +28,7 @@ def parts(tmp_path):
 @pytest.fixture
 def fetch(target, parts):
     """Fetch to the target."""
-    return lambda wanted, mirror=None: fetching.fetch(wanted, target, mirror, parts)
+    return lambda wanted, mirror=None: pinned_files.fetch(wanted, target, mirror, parts)
 
 
 def pinned(server, *names):

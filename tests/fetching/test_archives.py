@@ -4,9 +4,9 @@ import struct
 import zipfile
 
 import pytest
-from loralab import archives
-from loralab.archives import extract_member
 from loralab.errors import LoralabError
+from loralab.fetching import archives
+from loralab.fetching.archives import extract_member
 
 CONTENT = b"ham\thello\n"
 

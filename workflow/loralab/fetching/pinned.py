@@ -11,8 +11,8 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from loralab.downloads import download
 from loralab.errors import LoralabError
+from loralab.fetching.downloads import download
 from loralab.provenance import sha256_file
 
 log = logging.getLogger(__name__)
