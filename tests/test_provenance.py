@@ -1,5 +1,6 @@
 """Fingerprints follow the code and nothing else; outputs appear whole or not at all."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -228,3 +229,40 @@ def test_the_manifest_appears_after_everything_that_it_vouches_for(tmp_path, mon
         for name in ("a.csv", "manifest.json", "z.csv"):
             (folder / name).write_text("{}")
     assert appeared == ["a.csv", "z.csv", "manifest.json"]
+
+
+def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path):
+    with (
+        whole_or_nothing(tmp_path / "out") as folder,
+        pytest.raises(LoralabError, match="another process is making .*out already; wait, or stop"),
+        whole_or_nothing(tmp_path / "out"),
+    ):
+        pass
+    (tmp_path / "out").mkdir(exist_ok=True)
+    assert not folder.exists()
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    left = tmp_path / ".out.partial" / "sub"
+    left.mkdir(parents=True)
+    (left / "half.csv").write_text("half")
+    with whole_or_nothing(tmp_path / "out") as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "a.csv").write_text("whole")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_lock_on_a_folder_that_was_removed_meanwhile_is_taken_again(tmp_path, monkeypatch):
+    lock, calls = fcntl.flock, []
+
+    def late(descriptor, kind):
+        calls.append(kind)
+        if len(calls) == 1:  # the process before has just removed the folder
+            shutil.rmtree(tmp_path / ".out.partial")
+        lock(descriptor, kind)
+
+    monkeypatch.setattr("loralab.provenance.fcntl.flock", late)
+    with whole_or_nothing(tmp_path / "out") as folder:
+        (folder / "a.csv").write_text("whole")
+    assert len(calls) == 2 and (tmp_path / "out" / "a.csv").read_text() == "whole"

@@ -17,6 +17,7 @@ from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, canonical_json, fingerprint, read_json, sha256_file
 
 NEVER_RAN = "has not run"
+ASKED_FOR = "asked for"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def examine(
     reasons: dict[str, list[str]] = {}
     sha256 = cache(sha256_file)  # several stages name the same file
     for stage, folder in places.items():
-        reasons[stage] = ["asked for"] if stage in forced else []
+        reasons[stage] = [ASKED_FOR] if stage in forced else []
         try:
             manifest = read_manifest(folder, stage)
         except LoralabError as error:

@@ -14,7 +14,7 @@ from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
 from loralab.provenance import canonical_json, fingerprint
 from loralab.stages.layout import Layout
-from loralab.verification import NEVER_RAN, examine
+from loralab.verification import ASKED_FOR, NEVER_RAN, examine
 
 try:
     config = restore_types(config)
@@ -82,8 +82,9 @@ def stale_stages(dag):
     forced = {r.name for r in workflow.rules if r in dag.forcerules or dag.forcefiles & set(r.output)}
     reasons = examine(LAYOUT.places, FINGERPRINTS, forced)
     for stage, why in reasons.items():
-        if why and why != [NEVER_RAN]:
-            logger.info(f"{stage} is stale: {'; '.join(why)}")
+        found = [reason for reason in why if reason not in (ASKED_FOR, NEVER_RAN)]
+        if found:
+            logger.info(f"{stage} is stale: {'; '.join(found)}")
     stale = {stage for stage, why in reasons.items() if why}
     dag.forcerules.update(rule for rule in workflow.rules if rule.name in stale)
     return stale
