@@ -1,9 +1,12 @@
 """Fingerprints follow the code and nothing else; outputs appear whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import signal
+import tempfile
 
 import pytest
 from loralab import provenance
@@ -17,9 +20,11 @@ from loralab.provenance import (
     fingerprint,
     hash_files,
     import_closure,
+    manifest_sha256,
     read_json,
     whole_or_nothing,
     write_json,
+    write_manifest,
 )
 
 CACHED = ("import_closure", "_syntax_tree", "_imports", "_normalised_code", "_named_beside")
@@ -140,7 +145,7 @@ def test_outputs_appear_when_the_block_ends_well(tmp_path):
     with whole_or_nothing(tmp_path / "out") as folder:
         (folder / "sub").mkdir()
         (folder / "sub" / "a.txt").write_text("a")
-        assert not (tmp_path / "out").exists()
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
     assert (tmp_path / "out" / "sub" / "a.txt").read_text() == "a"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -243,7 +248,7 @@ def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path):
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
-    left = tmp_path / ".out.partial" / "sub"
+    left = tmp_path / "out" / ".partial" / "sub"
     left.mkdir(parents=True)
     (left / "half.csv").write_text("half")
     with whole_or_nothing(tmp_path / "out") as folder:
@@ -259,10 +264,67 @@ def test_a_lock_on_a_folder_that_was_removed_meanwhile_is_taken_again(tmp_path, 
     def late(descriptor, kind):
         calls.append(kind)
         if len(calls) == 1:  # the process before has just removed the folder
-            shutil.rmtree(tmp_path / ".out.partial")
+            shutil.rmtree(tmp_path / "out")
         lock(descriptor, kind)
 
     monkeypatch.setattr("loralab.provenance.fcntl.flock", late)
     with whole_or_nothing(tmp_path / "out") as folder:
         (folder / "a.csv").write_text("whole")
     assert len(calls) == 2 and (tmp_path / "out" / "a.csv").read_text() == "whole"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"outputs": null}', '{"outputs": {"sub": 1}}'])
+def test_a_damaged_manifest_of_an_earlier_run_is_replaced(tmp_path, content):
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    (out / "manifest.json").write_text(content)
+    with whole_or_nothing(out) as folder:
+        (folder / "manifest.json").write_text("{}")
+        (folder / "a.csv").write_text("whole")
+    assert {path.name for path in out.iterdir()} == {"a.csv", "manifest.json", "sub"}
+    assert (out / "manifest.json").read_text() == "{}"
+
+
+def test_outputs_reach_a_folder_that_lies_on_another_disk(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert os.stat(elsewhere).st_dev != tmp_path.stat().st_dev
+        (tmp_path / "out").symlink_to(elsewhere)
+        with whole_or_nothing(tmp_path / "out") as folder:
+            (folder / "a.csv").write_text("whole")
+        assert os.listdir(elsewhere) == ["a.csv"]
+
+
+def test_a_signal_while_outputs_move_into_place_waits_until_all_did(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def signalled(source, target):
+        os.kill(os.getpid(), signal.SIGINT)
+        replace(source, target)
+
+    monkeypatch.setattr("loralab.provenance.os.replace", signalled)
+    with pytest.raises(KeyboardInterrupt), whole_or_nothing(tmp_path / "out") as folder:
+        for name in ("a.csv", "b.csv", "manifest.json"):
+            (folder / name).write_text("whole")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a.csv",
+        "b.csv",
+        "manifest.json",
+    }
+
+
+def test_a_file_system_without_locks_is_worked_on_all_the_same(tmp_path, monkeypatch, caplog):
+    def none(descriptor, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("loralab.provenance.fcntl.flock", none)
+    with whole_or_nothing(tmp_path / "out") as folder:
+        (folder / "a.csv").write_text("whole")
+    assert "no lock" in caplog.text and (tmp_path / "out" / "a.csv").exists()
+
+
+def test_an_edit_of_a_manifest_shows(tmp_path):
+    path = tmp_path / "manifest.json"
+    write_manifest(path, {"stage": "split", "seconds": 1.5})
+    found = read_json(path)
+    assert found["sha256"] == manifest_sha256(found)
+    assert manifest_sha256(found | {"seconds": 1.25}) != found["sha256"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from loralab.errors import LoralabError
-from loralab.provenance import fingerprint, hash_files, write_json
+from loralab.provenance import fingerprint, hash_files, write_json, write_manifest
 from loralab.verification import (
     NEVER_RAN,
     examine,
@@ -33,7 +33,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
             "inputs": hash_files([read], written.parent),
             "outputs": hash_files([written], written.parent),
         }
-        write_json(written.with_name("manifest.json"), manifest)
+        write_manifest(written.with_name("manifest.json"), manifest)
     return {"split": train.parent, "report": run}
 
 
@@ -45,7 +45,7 @@ def expected(**changes) -> dict[str, dict]:
 
 def change_manifest(folder: Path, **changes) -> None:
     path = folder / "manifest.json"
-    write_json(path, json.loads(path.read_text()) | changes)
+    write_manifest(path, json.loads(path.read_text()) | changes)
 
 
 def test_what_is_as_it_was_written_and_read_is_sound(places):
@@ -139,6 +139,14 @@ def test_a_damaged_manifest_is_said_to_be(places, damage):
     assert examine_as_recorded(places)["report"] == ["follows split"]
 
 
+def test_a_manifest_that_was_edited_is_found_out(places):
+    path = places["split"] / "manifest.json"
+    write_json(path, json.loads(path.read_text()) | {"seconds": 1})
+    found = examine(places, expected())
+    assert found["split"][0].endswith("manifest.json was changed after it was written")
+    assert found["report"] == ["follows split"]
+
+
 def test_a_manifest_of_another_stage_is_refused(places):
     change_manifest(places["split"], stage="train")
     assert "is of stage 'train', where split's should be" in examine(places, expected())["split"][0]
@@ -162,8 +170,7 @@ def test_files_that_no_manifest_names_are_strangers(places, tmp_path):
     (places["split"] / "loss.csv").touch()
     (places["report"] / "notes.md").touch()
     (tmp_path / "elsewhere.txt").touch()
-    found = {path.name for path in strangers(places)}
-    assert found == {"loss.csv", "notes.md"}
+    assert sorted(path.name for path in strangers(places)) == ["loss.csv", "notes.md"]
 
 
 def test_a_file_named_from_the_root_is_recorded_so_beside_a_folder_that_is_not(

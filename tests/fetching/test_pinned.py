@@ -1,6 +1,7 @@
 """Pinned files come from the mirror, then from each URL, and only with the right SHA-256."""
 
 import hashlib
+import itertools
 import os
 import time
 
@@ -191,16 +192,16 @@ def test_another_range_than_was_asked_for_is_not_taken(server, target, fetch):
 
 
 def test_a_server_that_falls_silent_is_asked_again(server, target, fetch, monkeypatch):
-    monkeypatch.setattr(downloads, "TIMEOUT", (1, 0.2))
+    monkeypatch.setattr(downloads, "TIMEOUT", (1, 0.4))
 
     def stall(handler):
         handler.send(sent=4)
         handler.wfile.flush()
-        time.sleep(0.5)
+        time.sleep(1)
 
     answers(server, stall, Handler.send_rest)
     fetch(pinned(server, "file"))
-    assert target.read_bytes() == CONTENT and len(server.asked) == 2
+    assert target.read_bytes() == CONTENT and len(server.asked) >= 2
 
 
 def test_a_server_that_never_answers_is_given_up(server, target, fetch, monkeypatch):
@@ -273,12 +274,64 @@ def test_a_redirect_cannot_reach_a_local_file(server, target, fetch, tmp_path):
 
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Log in", b"\n <html><p>Not found"])
 def test_a_web_page_under_the_name_of_the_file_is_called_one(server, target, parts, fetch, page):
-    answers(server, lambda h: h.send(page, Content_Type="text/html"))
+    answers(server, lambda h: h.send(page))
     assert "it is a web page, not the file" in failure(fetch, server)
     assert not target.exists() and not os.listdir(parts)
-    answers(server, lambda h: h.send(Content_Type="text/html"))
+
+
+def test_a_web_page_costs_nothing_of_what_had_arrived(server, target, parts, fetch):
+    page = {"body": b"<html>Log in to the network", "Content_Type": "text/html; charset=utf-8"}
+    answers(server, lambda h: h.send_rest(sent=4), lambda h: h.send(**page))
+    assert "answered 200 OK with a web page, not the file" in failure(fetch, server)
+    assert (parts / f"{SHA256}.part").read_bytes() == CONTENT[:4]
+    answers(server, Handler.send_rest)
     fetch(pinned(server, "file"))
+    assert target.read_bytes() == CONTENT and ranges(server)[-1] == "bytes=4-"
+
+
+def test_halves_of_two_files_are_begun_anew(server, target, fetch):
+    other = bytes(len(CONTENT))
+    answers(server, lambda h: h.send(other, sent=4), Handler.send_rest)
+    fetch(pinned(server, "file"))
+    assert target.read_bytes() == CONTENT and ranges(server) == [None, "bytes=4-", None]
+
+
+HUGE = "9" * 5000
+ODD_HEADERS = [
+    {"Content_Length": HUGE},
+    {"status": 429, "Retry_After": HUGE},
+    {"status": 429, "Retry_After": "Fri, 31 Dec 999999999999 23:59:59 GMT"},
+    {"status": 302, "Location": "http://[::1"},
+    {"status": 302, "Location": "\xff\xfe"},
+    {"status": 302, "Location": ""},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_HEADERS)
+def test_after_whatever_a_server_says_the_next_one_is_asked(server, target, fetch, odd):
+    answers(server, lambda h: h.send(**odd))
+    fetch(pinned(server, "file", "good.tsv"))
     assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_does_not_speak_tls_is_asked_again_and_not_called_false(server, fetch):
+    with pytest.raises(LoralabError, match="could not be spoken to securely, 4 times in a row"):
+        fetch(Pinned((server.url.replace("http:", "https:") + "/file",), SHA256, "data.urls"))
+
+
+def test_bytes_are_asked_for_as_they_are(server, fetch):
+    encodings = []
+    answers(server, lambda h: (encodings.append(h.headers["Accept-Encoding"]), h.send()))
+    fetch(pinned(server, "file"))
+    assert encodings == ["identity"]
+
+
+def test_answers_of_changing_length_come_to_an_end(server, fetch):
+    """One that always begins anew, now longer and now shorter, brings nothing new."""
+    lengths = itertools.cycle([4, 7])
+    answers(server, lambda h: h.send(sent=next(lengths)))
+    assert "times in a row" in failure(fetch, server)
+    assert len(server.asked) <= 2 * downloads.ATTEMPTS
 
 
 def test_a_wrong_file_is_not_kept(server, parts, fetch):

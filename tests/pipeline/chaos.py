@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,10 @@ class Chaos:
         while self.killed.total() < times:
             if self._run(kill=True):
                 self._check_and_begin_anew()
-        while not self._run(kill=False):
-            time.sleep(0.5)
+        for _ in range(20):  # each waits for a job that outlived its Snakemake
+            if self._run(kill=False):
+                break
+            time.sleep(1)
         self._check_and_begin_anew()
 
     def _run(self, kill: bool) -> bool:
@@ -79,7 +82,11 @@ class Chaos:
     def _strike(self, running: subprocess.Popen) -> bool:
         """Kill at a random moment of one of the next stages; whether it came to that."""
         missing = [s for s, place in places(self.folder).items() if not (place / MANIFEST).exists()]
-        stage, kind = self.draw.choice(missing[:2] or ["report"]), self.draw.choice(list(KINDS))
+        by_stage: Counter[str] = Counter()
+        for (stages, _), times in self.killed.items():
+            by_stage.update(dict.fromkeys(stages.split("+"), times))
+        stage = min(missing[:3] or ["report"], key=lambda stage: by_stage[stage])
+        kind = self.draw.choice(list(KINDS))
         share = self.draw.uniform(0, 1.1)  # of the stage's time: above 1 it may be done
         while stage not in jobs_of(running):
             if running.poll() is not None:
@@ -92,7 +99,8 @@ class Chaos:
             return False
         victims = {"job": jobs.values(), "snakemake": [running]}.get(target)
         for process in victims or []:
-            process.send_signal(number)
+            with suppress(psutil.NoSuchProcess):  # it ended this moment
+                process.send_signal(number)
         if not victims:
             os.killpg(running.pid, number)
         self.killed["+".join(jobs) or "between stages", kind] += 1
@@ -105,7 +113,7 @@ class Chaos:
         assert not different, f"other content after kills: {different}"
         reasons = examine_as_recorded(places(self.folder))
         assert not any(reasons.values()), f"not sound after kills: {reasons}"
-        left = [p for p in self.folder.rglob("*.partial") if ".snakemake" not in p.parts]
+        left = list(self.folder.glob("res*/**/.partial"))
         left += [path for path in self.folder.glob("state/**/*") if path.is_file()]
         assert not left, f"left over after kills: {left}"
         shutil.rmtree(self.folder / "results")
@@ -179,6 +187,8 @@ def main() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         chaos = Chaos(folder, reference, options.seed)
         chaos.kill(options.kills)
+    killed = {stage for stages, _ in chaos.killed for stage in stages.split("+")}
+    assert options.kills < 60 or killed >= set(STAGE_SETTINGS), f"only {sorted(killed)} were killed"
     table = pd.Series(chaos.killed).unstack(fill_value=0)
     table.loc["in all"] = table.sum()
     print(table.assign(total=table.sum(axis=1)).to_string())

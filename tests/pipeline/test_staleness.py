@@ -4,9 +4,12 @@ A setting or a module without a row fails. Each row is a dry run of its own, of 
 experiment in which that one thing was changed.
 """
 
+import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from dry_runs import DryRun, dry_runs
 from loralab.cli import main
 from loralab.config import flat
 from loralab.config_file import load_mapping, merge
-from project import PACKAGE, ROOT, SMALL
+from loralab.provenance import sha256_file, write_json, write_manifest
+from project import PACKAGE, ROOT, SMALL, snakemake
 
 # What reads what a stage writes, and so on down to the report.
 RESTS_ON = {
@@ -128,7 +132,7 @@ SETTINGS = [
 MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
     "commands/verify_weights model/export",
-    "download tokenizer": "config config_file data/corpus data/corpus_phrases errors "
+    "download tokenizer": "config config_file data/corpus data/corpus_phrases errors interrupts "
     "fetching/downloads fetching/pinned provenance stages/layout stages/runner",
     "download": "fetching/archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
@@ -305,11 +309,45 @@ def every_file(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and ".snakemake" not in p.parts]
 
 
-@pytest.mark.parametrize("change", [reorder, comment, touch, disorder_times, forget])
+def distrust(folder: Path) -> None:
+    """Snakemake's own notes say otherwise: every job incomplete, as after it alone was killed."""
+    incomplete = folder / ".snakemake" / "incomplete"
+    notes = folder / ".snakemake" / "metadata"
+    assert any(notes.iterdir())
+    for note in notes.iterdir():
+        if note.is_file():
+            shutil.copy(note, incomplete / note.name)
+
+
+@pytest.mark.parametrize("change", [reorder, comment, touch, disorder_times, forget, distrust])
 def test_what_is_no_change_reruns_nothing(project, change):
     folder = project()
     change(folder)
     assert stages_of({"": DryRun(folder)}) == {"": set()}
+
+
+def test_results_that_were_put_back_rerun_nothing(project):
+    folder = project()
+    kept = shutil.copytree(folder / "results", folder / "kept")
+    other = ("--configfile", "small.yaml", "--config", "split={balance: none}")
+    done = snakemake(folder, *other, "--until", "split")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(folder / "results")
+    kept.rename(folder / "results")
+    assert stages_of({"": DryRun(folder)}) == {"": set()}
+
+
+def test_after_stages_run_by_hand_and_a_rerun_all_is_sound(project, monkeypatch):
+    folder = project()
+    settings = ("--config", "config.yaml", "--config", "small.yaml")
+    by_hand = [sys.executable, "-m", "loralab.stages.split", *settings]
+    assert subprocess.run(by_hand, cwd=folder).returncode == 0
+    assert stages_of({"": DryRun(folder)}) == {"": {"report"}}
+    forced = snakemake(folder, "--configfile", "small.yaml", "-R", "evaluate")
+    assert forced.returncode == 0, forced.stderr
+    assert stages_of({"": DryRun(folder)}) == {"": set()}
+    monkeypatch.chdir(folder)
+    main(["verify", "--run", "results/embedded", *CONFIG])
 
 
 # What happens to results
@@ -337,20 +375,27 @@ def truncate(path: str) -> Callable[[Path], None]:
 
 def mix(folder: Path) -> None:
     """The training of another run, whole and with its manifest, put in place of this one's."""
-    path = folder / "results/embedded/train"
-    manifest = (path / "manifest.json").read_text()
-    (path / "manifest.json").write_text(manifest.replace('"epochs": 1', '"epochs": 9'))
+    path = folder / "results/embedded/train/manifest.json"
+    other = json.loads(path.read_text())
+    other["fingerprint"]["settings"]["training"]["epochs"] = 9
+    write_manifest(path, other)
 
 
 def mend_the_hash(folder: Path) -> None:
     """An edited result whose manifest was edited too."""
-    from loralab.provenance import sha256_file
-
     path = folder / "results/embedded/evaluate/metrics.json"
     before = sha256_file(path)
     edit("results/embedded/evaluate/metrics.json")(folder)
     manifest = path.with_name("manifest.json")
     manifest.write_text(manifest.read_text().replace(before, sha256_file(path)))
+
+
+def leave_out(folder: Path) -> None:
+    """A manifest that no longer names one of the files."""
+    path = folder / "results/embedded/split/manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["outputs"]["train.csv"]
+    write_json(path, manifest)
 
 
 DAMAGE = [
@@ -365,7 +410,8 @@ DAMAGE = [
     (delete("results/embedded/train/manifest.json"), "train"),
     (delete("resources/data/embedded-sms/messages.tsv"), "download"),
     (mix, "train"),
-    (mend_the_hash, "report"),
+    (mend_the_hash, "evaluate"),
+    (leave_out, "split"),
 ]
 
 

@@ -66,8 +66,17 @@ def test_the_file_in_experiments_that_makes_the_run_is_found(project):
     experiments.mkdir()
     (experiments / "other.yaml").write_text("experiment: other\n")
     (experiments / "that.yaml").write_text("experiment: mine\n")
-    status, lines, _ = verify(project, name="mine")
-    assert status == 0 and "that.yaml over " in lines[0] and "config.yaml" in lines[0]
+    (experiments / "damaged.yaml").write_text("experiment: [\n")
+    status, lines, errors = verify(project, name="mine")
+    assert "that.yaml over " in lines[0] and "config.yaml" in lines[0]
+    # The name is in the report, and nowhere else.
+    assert status == 1 and errors.rstrip().endswith("makes these again: report")
+    assert lines[9].endswith('experiment was "embedded" and is "mine"')
+
+
+def test_a_link_to_a_run_is_the_run(project):
+    (project / "results/latest").symlink_to("embedded")
+    assert verify(project, name="latest")[0] == 0
 
 
 def test_results_without_the_project_are_held_to_what_they_recorded(project, tmp_path):
@@ -87,7 +96,7 @@ def test_results_alone_are_checked_as_far_as_they_go(project, tmp_path):
     shutil.copytree(project / "results", tmp_path / "copy" / "results")
     status, lines, _ = verify(tmp_path / "copy")
     assert status == 1
-    assert lines[1].split(maxsplit=1)[1] == "has not run"
+    assert "download   has not run: " in lines[1] and "has no manifest.json" in lines[1]
     assert all("was changed" not in line for line in lines)
 
 

@@ -96,7 +96,6 @@ def saved_base(new_base, tmp_path: Path) -> Path:
     folder = tmp_path / "resources" / "base" / "embedded-gpt2"
     folder.mkdir(parents=True)
     save_base(new_base(), folder)
-    (folder / "manifest.json").write_text("{}")
     return folder
 
 
@@ -127,7 +126,7 @@ def saved_splits(tmp_path: Path) -> Path:
 @pytest.fixture
 def ready_to_train(saved_base, saved_tokenizer, saved_splits, tmp_path: Path) -> None:
     """All that the stage `train` reads."""
-    (saved_tokenizer() / "manifest.json").write_text("{}")
+    saved_tokenizer()
     check = tmp_path / "results" / "embedded" / "gradcheck" / "gradients.json"
     check.parent.mkdir(parents=True)
     check.write_text("{}")

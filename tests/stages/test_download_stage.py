@@ -4,6 +4,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -23,22 +24,26 @@ def config(server, small_config):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_download_goes_on_where_it_was(config, server, run_stage, tmp_path, how):
+    killed = threading.Event()
+
     def slow(handler):
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(CONTENT)))
         handler.end_headers()
         handler.wfile.write(CONTENT[:4])
-        time.sleep(3)
+        killed.wait(20)
 
     server.answers["/messages.tsv"] = slow
     command = [sys.executable, "-m", "loralab.stages.download", *config]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    part = tmp_path / "state/resources/data/embedded-sms" / f"{SHA256}.part"
+    end = time.monotonic() + 60
+    part = tmp_path / "state/download/resources/data/embedded-sms" / f"{SHA256}.part"
     while not part.is_file() or part.stat().st_size < 4:
-        assert running.poll() is None
+        assert running.poll() is None and time.monotonic() < end
         time.sleep(0.02)
     running.send_signal(how)
     running.wait()
+    killed.set()
     server.answers["/messages.tsv"] = Handler.send_rest
     done = run_stage("download", *config)
     assert done.returncode == 0, done.stderr

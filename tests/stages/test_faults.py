@@ -18,8 +18,9 @@ def on_a_disk(tmp_path: Path, small_config) -> Callable[..., subprocess.Complete
 
     What is on that disk afterwards goes to the standard output, a line a file.
     """
-    if not shutil.which("unshare"):
-        pytest.skip("needs unshare, of util-linux")
+    probe = ["unshare", "--map-root-user", "--mount", "true"]
+    if not shutil.which("unshare") or subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("needs unshare, of util-linux, and a system that allows it")
     script = """
         cp -r "$0" "$1"; mount -t tmpfs tmpfs "$0"; cp -r "$1/." "$0/"
         used=$(df -k --output=used "$0" | tail -1)
@@ -115,6 +116,20 @@ def test_another_runtime_error_is_not_taken_for_a_lack_of_memory(run_stage):
     assert "internal error (RuntimeError: shapes)" in failed.stderr
 
 
+def test_a_stage_leaves_the_saved_state_of_others_alone(run_stage, small_config, tmp_path):
+    """The report's folder is the one that holds all others."""
+    kept = tmp_path / "state/train/results/embedded/train/training.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("hours of work")
+    own = tmp_path / "state/download/resources/data/embedded-sms/x.part"
+    own.parent.mkdir(parents=True)
+    own.write_text("some bytes")
+    assert run_stage("download").returncode == 0
+    assert kept.exists() and not own.exists()
+    states = {f"state/{stage}/results/embedded" for stage in ("train", "report")}
+    assert len(states) == 2
+
+
 def test_a_clock_that_jumps_back_leaves_no_negative_time(run_stage, tmp_path):
     jump = """
 import time
@@ -148,6 +163,6 @@ loop._accumulate = spoilt
     line = one_line(failed)
     assert "training diverged at step 5: loss 0." in line
     assert "gradient norm nan, learning rate 0.0" in line and "lower training.learning_rate" in line
-    kept = "state/results/embedded/train/training.safetensors"
+    kept = "state/train/results/embedded/train/training.safetensors"
     assert line.endswith(f"The state before that step is kept in {kept}")
     assert files() - before == {kept}

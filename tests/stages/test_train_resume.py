@@ -50,13 +50,13 @@ def test_told_to_stop_and_killed_it_goes_on_and_ends_with_the_same_bytes(train, 
     adapter, history = (tmp_path / ADAPTER).read_bytes(), _history(tmp_path)
     metrics = _summary(tmp_path)["epoch_metrics"]
     assert _summary(tmp_path)["resumed_from"] is None
-    assert not (tmp_path / "state" / OUT).exists()
+    assert not (tmp_path / "state" / "train" / OUT).exists()
     (tmp_path / OUT / "manifest.json").unlink()
     before = files()
     told = train(KILLED_WHILE_WRITING.format(place=20, kind="SIGTERM"))
     assert told.returncode == 130
     assert told.stderr == "loralab train: error: interrupted; nothing half-written is left\n"
-    assert files() - before == {f"state/{OUT}/training.safetensors"}
+    assert files() - before == {f"state/train/{OUT}/training.safetensors"}
     killed = train(KILLED_WHILE_WRITING.format(place=41, kind="SIGKILL"))
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / OUT / "manifest.json").exists()
@@ -68,4 +68,4 @@ def test_told_to_stop_and_killed_it_goes_on_and_ends_with_the_same_bytes(train, 
     assert (tmp_path / ADAPTER).read_bytes() == adapter
     assert _history(tmp_path).equals(history)
     assert _summary(tmp_path)["epoch_metrics"] == metrics
-    assert not (tmp_path / "state" / OUT).exists()
+    assert not (tmp_path / "state" / "train" / OUT).exists()

@@ -7,9 +7,10 @@ import signal
 import pytest
 import torch
 from loralab.errors import LoralabError
+from loralab.interrupts import deferred_interrupts
 from loralab.training import loop
 from loralab.training.loop import train_classifier
-from loralab.training.resume import ResumeFile, deferred_interrupts
+from loralab.training.resume import ResumeFile
 
 STEPS = 32  # of four epochs of sixty messages in eights
 
@@ -182,15 +183,18 @@ def test_signals_are_held_back_and_handlers_put_back():
     assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.parametrize("spoilt_part", ["gradient", "loss"])
 def test_a_training_that_diverged_goes_on_from_before_that_step_to_the_same_bytes(
-    train, monkeypatch
+    train, monkeypatch, spoilt_part
 ):
     accumulate = loop._accumulate
 
     def spoilt(fit, rows, batch):
         found = accumulate(fit, rows, batch)
-        if len(fit.run.history) == 4:
+        if len(fit.run.history) == 4 and spoilt_part == "gradient":
             fit.trainable[0].grad.fill_(math.nan)
+        elif len(fit.run.history) == 4:
+            found["loss"] = math.inf
         return found
 
     monkeypatch.setattr(loop, "_accumulate", spoilt)

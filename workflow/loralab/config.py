@@ -195,7 +195,8 @@ class Config(Section):
 
 
 # Settings that a stage may read but that never make a result stale: where the same bytes are
-# found, what the run is called, on which device, how often it is saved and how often it speaks.
+# found, what the run is called (but for the report, which prints it), on which device, how often it
+# is saved and how often it speaks.
 RUNTIME_SETTINGS = (
     *("experiment", "mirror"),
     *("training.device", "training.save_every", "training.log_every"),
@@ -223,7 +224,7 @@ STAGE_SETTINGS = {
         *("training", "evaluation"),
     ),
     "report": (
-        *("seed", "data.dataset", "data.source", "data.parser", "split.protocol"),
+        *("experiment", "seed", "data.dataset", "data.source", "data.parser", "split.protocol"),
         *("tokenizer.name", "base.name", "base.source"),
         *("lora", "head.bias", "training", "evaluation.batch_size", "report"),
     ),

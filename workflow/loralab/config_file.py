@@ -27,7 +27,7 @@ SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 def default_threads() -> int:
     """CPU threads that a stage computes with where nothing else is said: $LORALAB_THREADS, or 2."""
     text = os.environ.get(THREADS_VARIABLE, "2")
-    if not text.isdecimal() or int(text) == 0:
+    if not text.isdecimal() or len(text) > 4 or int(text) == 0:
         raise LoralabError(f"${THREADS_VARIABLE} is {text!r}; expected a whole number above 0")
     return int(text)
 

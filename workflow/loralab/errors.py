@@ -30,5 +30,5 @@ def explain(error: OSError) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python or torch means that memory ran out, on any device."""
     words = str(error).lower()
-    told = "out of memory" in words or "can't allocate memory" in words
+    told = any(part in words for part in ("out of memory", "can't allocate memory", "alloc_failed"))
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)

@@ -12,15 +12,19 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from loralab.errors import LoralabError, raise_all
+from loralab.interrupts import deferred_interrupts
+
+log = logging.getLogger(__name__)
 
 PACKAGE = "loralab"
 PACKAGE_FOLDER = Path(__file__).parent
@@ -48,6 +52,16 @@ def read_json(path: Path) -> dict:
         raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
     except (ValueError, RecursionError) as error:
         raise LoralabError(f"{path} is not JSON ({error}); delete it and run again") from None
+
+
+def write_manifest(path: Path, content: dict) -> None:
+    """Write a manifest with a hash of its own, by which an edit of it shows."""
+    write_json(path, content | {"sha256": manifest_sha256(content)})
+
+
+def manifest_sha256(content: dict) -> str:
+    """SHA-256 of what a manifest holds beside its hash."""
+    return sha256_text(canonical_json({k: v for k, v in content.items() if k != "sha256"}))
 
 
 def sha256_text(text: str) -> str:
@@ -196,54 +210,73 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
     written again are removed. Raises LoralabError where another process is at it already, such as
     one that outlived the Snakemake that had started it.
     """
-    workshop = folder.parent / f".{folder.name}.partial"
+    workshop = folder / ".partial"  # on the same disk, wherever a link or a mount leads
     with _alone_in(workshop, f"another process is making {folder} already; wait, or stop it"):
         try:
             for left in workshop.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+            earlier = _earlier_outputs(folder)
             yield workshop
-            _publish(workshop, folder)
+            with deferred_interrupts():
+                _publish(workshop, folder, earlier)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # where it is empty
 
 
 @contextmanager
 def _alone_in(folder: Path, otherwise: str) -> Iterator[None]:
-    """Hold a lock on a folder, made where it is missing; it ends with the process, however."""
+    """Hold a lock on a folder, made where it is missing; it ends with the process, however.
+
+    It keeps out processes of the same machine; where the file system has no locks, none.
+    """
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have removed the folder since it was opened here.
-            if folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(descriptor)):
-                yield
-                return
-        except BlockingIOError:
-            raise LoralabError(otherwise) from None
-        finally:
+        with suppress(FileNotFoundError):  # removed by whoever held it, so that it is made again
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                _lock(descriptor, otherwise)
+                if os.path.samestat(folder.stat(), os.fstat(descriptor)):
+                    break
+            except BaseException:
+                os.close(descriptor)
+                raise
             os.close(descriptor)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _publish(workshop: Path, folder: Path) -> None:
+def _lock(descriptor: int, otherwise: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LoralabError(otherwise) from None
+    except OSError as error:
+        log.warning("no lock, as the file system has none (%s): let one process run", error)
+
+
+def _publish(workshop: Path, folder: Path, earlier: list[Path]) -> None:
     written = sorted(path.relative_to(workshop) for path in workshop.rglob("*") if path.is_file())
     written.sort(key=lambda relative: relative.name == MANIFEST)
-    _remove_earlier_outputs(folder)
+    for path in (folder / MANIFEST, *earlier):
+        path.unlink(missing_ok=True)
     for relative in written:
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(workshop / relative, target)
 
 
-def _remove_earlier_outputs(folder: Path) -> None:
-    manifest = folder / MANIFEST
-    if manifest.is_file():
-        outputs = read_json(manifest).get("outputs", {})
-        manifest.unlink()
-        for name in outputs:
-            target = folder / name
-            if target.resolve().is_relative_to(folder.resolve()):
-                target.unlink(missing_ok=True)
+def _earlier_outputs(folder: Path) -> list[Path]:
+    """The files in `folder` that the manifest there names; none where it cannot be read."""
+    try:
+        names = list(read_json(folder / MANIFEST)["outputs"])
+        paths = [folder / name for name in names]
+    except (LoralabError, KeyError, TypeError):
+        return []
+    return [p for p in paths if p.is_file() and p.resolve().is_relative_to(folder.resolve())]
 
 
 def check_inputs(manifest: Path, files: list[Path]) -> None:

@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from loralab.config import flat
+from loralab.config import STAGE_SETTINGS, flat, stage_settings
 from loralab.errors import LoralabError
-from loralab.provenance import MANIFEST, canonical_json, fingerprint, read_json, sha256_file
+from loralab.provenance import (
+    MANIFEST,
+    canonical_json,
+    fingerprint,
+    manifest_sha256,
+    read_json,
+    sha256_file,
+)
 
 NEVER_RAN = "has not run"
 ASKED_FOR = "asked for"
@@ -47,12 +54,15 @@ def read_manifest(folder: Path, stage: str) -> Manifest:
             _hashes(recorded["inputs"], folder),
             _hashes(recorded["outputs"], folder),
         )
+        unchanged = recorded["sha256"] == manifest_sha256(recorded)
         settings, packages = found.fingerprint["settings"], found.fingerprint["packages"]
         sound = isinstance(settings, dict) and isinstance(packages, dict) and found.outputs
     except (AttributeError, KeyError, TypeError, ValueError):
         sound = False
     if not sound:
         raise LoralabError(f"{_shown(path)} is damaged; delete it and run again")
+    if not unchanged:
+        raise LoralabError(f"{_shown(path)} was changed after it was written")
     if found.stage != stage:
         raise LoralabError(f"{_shown(path)} is of stage {found.stage!r}, where {stage}'s should be")
     if any(not file.is_relative_to(os.path.normpath(folder)) for file in found.outputs):
@@ -63,6 +73,14 @@ def read_manifest(folder: Path, stage: str) -> Manifest:
 def _hashes(entries: dict[str, dict], folder: Path) -> dict[Path, str]:
     return {
         Path(os.path.normpath(folder / name)): entry["sha256"] for name, entry in entries.items()
+    }
+
+
+def expected_fingerprints(settings: dict, threads: int) -> dict[str, dict]:
+    """The fingerprint that each stage has with a whole configuration, by its name."""
+    return {
+        stage: fingerprint(f"loralab.stages.{stage}", stage_settings(settings, stage), threads)
+        for stage in STAGE_SETTINGS
     }
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from loralab.config import STAGE_SETTINGS, build, runtime_settings, stage_settings
+from loralab.config import build, runtime_settings
 from loralab.config_file import default_threads, restore_types, validate
 from loralab.errors import LoralabError
 from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
-from loralab.provenance import canonical_json, fingerprint
+from loralab.provenance import canonical_json
 from loralab.stages.layout import Layout
-from loralab.verification import ASKED_FOR, NEVER_RAN, examine
+from loralab.verification import ASKED_FOR, NEVER_RAN, examine, expected_fingerprints
 
 try:
     config = restore_types(config)
@@ -47,10 +47,7 @@ os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv
 
 
 # What decides the outputs of each stage: its code, its settings, its packages, its threads.
-FINGERPRINTS = {
-    stage: fingerprint(f"loralab.stages.{stage}", stage_settings(config, stage), THREADS)
-    for stage in STAGE_SETTINGS
-}
+FINGERPRINTS = expected_fingerprints(config, THREADS)
 
 
 def stage_fingerprint(stage):
@@ -74,18 +71,23 @@ def by_content(stage, *files):
 def stale_stages(dag):
     """The stages whose manifest does not hold and those that rest on them, which Snakemake is made to run.
 
-    Its own notes know nothing of edited results, and nothing at all where `.snakemake/` was lost. Asked while the
-    inputs are gathered: after the command line was read and before anything is planned.
+    Its own notes know nothing of edited results, nothing at all where `.snakemake/` was lost, and call a result
+    incomplete that was published whole; a manifest, which is written last, knows better. Asked while the inputs
+    are gathered: after the command line was read and before anything is planned.
     """
     if not workflow.is_main_process:
         return set()  # one job of a plan, on another machine
-    forced = {r.name for r in workflow.rules if r in dag.forcerules or dag.forcefiles & set(r.output)}
+    forced = {
+        r.name for r in workflow.rules if r in dag.forcerules or dag.forcefiles & set(r.output)
+    }
     reasons = examine(LAYOUT.places, FINGERPRINTS, forced)
+    nothing_yet = all(NEVER_RAN in why for why in reasons.values())
     for stage, why in reasons.items():
-        found = [reason for reason in why if reason not in (ASKED_FOR, NEVER_RAN)]
-        if found:
-            logger.info(f"{stage} is stale: {'; '.join(found)}")
+        found = [reason for reason in why if reason != ASKED_FOR]
+        if found and not nothing_yet:
+            logger.info(f"{stage} must run: {'; '.join(found)}")
     stale = {stage for stage, why in reasons.items() if why}
+    dag.ignore_incomplete = True
     dag.forcerules.update(rule for rule in workflow.rules if rule.name in stale)
     return stale
 

@@ -32,7 +32,6 @@ rule split:
         by_content(
             "split",
             MESSAGES,
-            f"{DATASET}/manifest.json",
         ),
     output:
         f"{RUN}/split/messages.csv",

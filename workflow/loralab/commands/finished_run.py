@@ -15,9 +15,18 @@ from loralab.verification import read_manifest
 NAMES = (("data", "dataset"), ("tokenizer", "name"), ("base", "name"))
 
 
+def folder_of(run: Path) -> Path:
+    """The folder of a run, whose name is its experiment's; a link to it may have any other.
+
+    Links further up, as of results/ to another disk, are left as they are: resources/ lies beside.
+    """
+    run = Path(os.path.abspath(run))
+    return run.resolve() if run.is_symlink() else run
+
+
 def layout_of(run: Path) -> Layout:
     """The layout of a finished run, by the settings in the manifest of its evaluation."""
-    run = Path(os.path.abspath(run))
+    run = folder_of(run)
     path = run / "evaluate" / MANIFEST
     try:
         recorded = read_json(path)["fingerprint"]["settings"]
@@ -32,7 +41,7 @@ def layout_of(run: Path) -> Layout:
         model_files = [*layout.base_files, *layout.tokenizer_files, *layout.adapter_files]
     except (AttributeError, TypeError):
         raise LoralabError(f"{path} holds damaged settings; run the pipeline again") from None
-    check_inputs(path, [file for file in model_files if file.name != MANIFEST])
+    check_inputs(path, model_files)
     return layout
 
 
@@ -52,6 +61,7 @@ def recorded_settings(run: Path) -> dict:
         names = []
     if not names or not all(isinstance(name, str) for name in names):
         raise LoralabError(
-            f"{run}: no manifest of a stage says what it was made of; is it the folder of a run?"
+            f"{run}: no stage that recorded all it was made of has run there; is it the folder of "
+            "a run? Name its configuration with --config"
         )
     return settings

@@ -2,15 +2,22 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from loralab.commands.finished_run import recorded_settings
-from loralab.config import STAGE_SETTINGS, build, stage_settings
+from loralab.commands.finished_run import folder_of, recorded_settings
+from loralab.config import build
 from loralab.config_file import default_threads, load_mapping, restore_types, validate
 from loralab.errors import LoralabError
-from loralab.provenance import MANIFEST, fingerprint, sha256_file
+from loralab.provenance import MANIFEST, sha256_file
 from loralab.stages.layout import Layout
-from loralab.verification import examine, examine_as_recorded, strangers
+from loralab.verification import (
+    NEVER_RAN,
+    examine,
+    examine_as_recorded,
+    expected_fingerprints,
+    strangers,
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -31,13 +38,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Say of each stage whether it stands. Raises LoralabError where one must run again."""
-    run = Path(os.path.abspath(options.run))
+    run = folder_of(options.run)
     sources = options.config or _config_of(run)
     layout, reasons = _by_config(run, sources) if sources else _by_record(run)
     basis = " over ".join(map(_name, reversed(sources))) if sources else "what its stages recorded"
     print(f"{options.run} against {basis}:")
     for stage, why in reasons.items():
-        print(f"  {stage:<10} {'; '.join(why) or 'sound'}")
+        place = os.path.relpath(layout.places[stage])
+        said = [f"{w}: {place} has no manifest.json" if w == NEVER_RAN else w for w in why]
+        print(f"  {stage:<10} {'; '.join(said) or 'sound'}")
     for path in strangers(layout.places):
         print(f"  note: {os.path.relpath(path)} belongs to no stage: left over, or put there")
     stale = [stage for stage, why in reasons.items() if why]
@@ -59,8 +68,9 @@ def _config_of(run: Path) -> list[str]:
     chains = [[default], *([default, path] for path in sorted(project.glob("experiments/*.yaml")))]
     for chain in chains:
         sources = [str(path) for path in chain]
-        if load_mapping(sources).get("experiment") == run.name:
-            return sources
+        with suppress(LoralabError):  # a file that is damaged makes no experiment
+            if load_mapping(sources).get("experiment") == run.name:
+                return sources
     return []
 
 
@@ -73,12 +83,7 @@ def _by_config(run: Path, sources: list[str]) -> tuple[Layout, dict[str, list[st
             "name the files of this run with --config"
         )
     layout = _layout(run, mapping)
-    threads = default_threads()
-    expected = {
-        stage: fingerprint(f"loralab.stages.{stage}", stage_settings(mapping, stage), threads)
-        for stage in STAGE_SETTINGS
-    }
-    return layout, examine(layout.places, expected)
+    return layout, examine(layout.places, expected_fingerprints(mapping, default_threads()))
 
 
 def _by_record(run: Path) -> tuple[Layout, dict[str, list[str]]]:

@@ -35,11 +35,12 @@ class _TryAgain(Exception):
         self.pause = pause
 
 
-def download(url: str, part: Path) -> None:
+def download(url: str, part: Path) -> bool:
     """Bring the file at `url` to `part`, going on where an earlier attempt left it.
 
-    Nothing is known of the content yet: the caller checks it. Raises LoralabError, with the part
-    kept, where the server refuses, or brings nothing new in several attempts.
+    Nothing is known of the content yet: the caller checks it. True where it was put together from
+    more than one answer. Raises LoralabError, with the part kept, where the server refuses, or
+    brings nothing new in several attempts.
     """
     most, failures = _size(part), 0
     with requests.Session() as session:
@@ -57,7 +58,7 @@ def download(url: str, part: Path) -> None:
                 time.sleep(pause)
 
 
-def _attempt(session: requests.Session, url: str, part: Path) -> None:
+def _attempt(session: requests.Session, url: str, part: Path) -> bool:
     present = _size(part)
     # Bytes as they are: compressed on the way, their count and their offsets would be others.
     headers = {"Accept-Encoding": "identity"}
@@ -67,15 +68,18 @@ def _attempt(session: requests.Session, url: str, part: Path) -> None:
         with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             _check_status(response, url, part)
             _receive(response, url, part, present)
+            return response.status_code == 206
     except requests.TooManyRedirects:
         raise LoralabError(f"{url} redirects more than {REDIRECTS} times") from None
-    except requests.exceptions.SSLError:
-        raise LoralabError(f"{url} has no valid certificate") from None
+    except requests.exceptions.SSLError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise LoralabError(f"{url} has no valid certificate") from None
+        raise _TryAgain("could not be spoken to securely") from None
     except (requests.ConnectionError, requests.Timeout, HTTPError):
         received = _size(part)
         cut = f"was cut off after {received} bytes" if received > present else "did not answer"
         raise _TryAgain(cut) from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise LoralabError(f"{url} cannot be fetched ({type(error).__name__})") from None
 
 
@@ -89,13 +93,16 @@ def _check_status(response: requests.Response, url: str, part: Path) -> None:
         raise _TryAgain(answer, _seconds(asked) if asked else None)
     if response.status_code not in (200, 206):
         raise LoralabError(f"{url} {answer}")
+    kind = response.headers.get("Content-Type", "")
+    if kind.startswith("text/html") and not _name(url).endswith((".html", ".htm")):
+        raise LoralabError(f"{url} {answer} with a web page, not the file")
 
 
 def _seconds(retry_after: str) -> float | None:
     """What a Retry-After header asks for, which may be a date; None where it makes no sense."""
     try:
         return Retry().parse_retry_after(retry_after)
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):
         return None
 
 
@@ -107,13 +114,13 @@ def _receive(response: requests.Response, url: str, part: Path, present: int) ->
         raise _TryAgain("sent another range than was asked for")
     length = response.headers.get("Content-Length", "")
     received = present if goes_on else 0
-    total = received + int(length) if length.isdecimal() else None
+    total = received + int(length) if length.isdecimal() and len(length) < 16 else None
     if (total or 0) > LARGEST_FILE:
         raise LoralabError(f"{url} announces {total} bytes; refused")
     progress = {"total": total, "initial": received, "unit": "B", "unit_scale": True, "delay": 2}
     with (
         part.open("ab" if goes_on else "wb") as file,
-        tqdm(desc=url.rpartition("/")[2], disable=None, **progress) as bar,
+        tqdm(desc=_name(url), disable=None, **progress) as bar,
     ):
         # `read1` hands over what there is; `iter_content` loses what it holds at a cut.
         while chunk := response.raw.read1(CHUNK):
@@ -124,6 +131,10 @@ def _receive(response: requests.Response, url: str, part: Path, present: int) ->
             file.write(chunk)
             file.flush()  # a process that is killed leaves what it received
             bar.update(len(chunk))
+
+
+def _name(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def _size(path: Path) -> int:

@@ -79,11 +79,15 @@ def _bring(source: str, sha256: str, target: Path, parts: Path) -> None:
         shutil.move(_part(parts, sha256), target)
         return
     try:
-        check_sha256(Path(source), sha256, source)
+        Path(source).open("rb").close()
     except OSError as error:
         raise LoralabError(f"{source}: {error.strerror}") from None
     shutil.copyfile(source, target)
-    check_sha256(target, sha256, f"the copy of {source}")
+    try:
+        check_sha256(target, sha256, source)
+    except LoralabError:
+        target.unlink()
+        raise
 
 
 def _part(parts: Path, sha256: str) -> Path:
@@ -94,18 +98,18 @@ def _part(parts: Path, sha256: str) -> Path:
 def _download_checked(url: str, sha256: str, parts: Path) -> None:
     parts.mkdir(parents=True, exist_ok=True)
     part = _part(parts, sha256)
-    resumed = part.is_file()
-    if resumed and sha256_file(part) == sha256:
-        return None
-    download(url, part)
+    if part.is_file() and sha256_file(part) == sha256:
+        return
+    joined = download(url, part)
     try:
         check_sha256(part, sha256, url)
     except LoralabError as error:
         page = _is_web_page(part)
         part.unlink()
-        if resumed:  # two sources' halves need not make a whole
-            return _download_checked(url, sha256, parts)
-        raise LoralabError(f"{error}{'; it is a web page, not the file' if page else ''}") from None
+        if not joined:
+            hint = "; it is a web page, not the file" if page else ""
+            raise LoralabError(f"{error}{hint}") from None
+        _download_checked(url, sha256, parts)  # two halves need not make a whole
 
 
 def _is_web_page(path: Path) -> bool:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loralab.config import STAGE_SETTINGS, Config
-from loralab.provenance import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,18 @@ class Layout:
     @property
     def tokenizer_files(self) -> list[Path]:
         """What a stage that encodes texts reads."""
-        return [self.tokenizer / name for name in ("vocab.bpe", "encoder.json", MANIFEST)]
+        return [self.tokenizer / name for name in ("vocab.bpe", "encoder.json")]
 
     @property
     def base_files(self) -> list[Path]:
         """What a stage that loads the base model reads."""
-        return [self.base / name for name in ("model.safetensors", "config.json", MANIFEST)]
+        return [self.base / name for name in ("model.safetensors", "config.json")]
 
     @property
     def adapter_files(self) -> list[Path]:
         """What a stage that loads the trained adapter reads."""
-        names = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", MANIFEST)
-        return [self.run / "train" / name for name in names]
+        names = ("adapter_model.safetensors", "adapter_config.json")
+        return [self.run / "train" / "adapter" / name for name in names]
 
     @property
     def places(self) -> dict[str, Path]:

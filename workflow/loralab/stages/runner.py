@@ -38,7 +38,7 @@ from loralab.provenance import (
     hash_files,
     sha256_text,
     whole_or_nothing,
-    write_json,
+    write_manifest,
 )
 from loralab.stages.layout import Layout
 
@@ -130,7 +130,7 @@ def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
+    if not text.isdecimal() or len(text) > 4 or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
 
@@ -160,6 +160,7 @@ def _guarded(stage: Stage, options: argparse.Namespace) -> int:
     except OSError as error:
         return _complain(stage, explain(error))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was heard
         _complain(stage, "interrupted; nothing half-written is left")
         return 130
     except Exception as error:  # a defect of loralab: the log keeps the traceback
@@ -187,7 +188,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     read = hash_files(inputs, relative_to=target)
     times = {path: path.stat().st_mtime_ns for path in inputs}
     identity = sha256_text(canonical_json({"fingerprint": made_of, "inputs": read}))
-    state = layout.state / target
+    state = layout.state / stage.name / target
     with whole_or_nothing(target) as folder:
         with _memory_explained(stage):
             stage.run(Job(config, layout, folder, threads, identity, state))
@@ -204,7 +205,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
             "machine": _machine(threads),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        write_json(folder / MANIFEST, manifest)
+        write_manifest(folder / MANIFEST, manifest)
     shutil.rmtree(state, ignore_errors=True)
     log.info("%s done in %.1f s", stage.name, time.monotonic() - started)
 

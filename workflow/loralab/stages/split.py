@@ -64,7 +64,7 @@ def _counts(table: pd.DataFrame, labels: list[str]) -> dict[str, int]:
 STAGE = Stage(
     name="split",
     summary="Read the messages, balance the classes, split them and measure leakage.",
-    inputs=lambda layout: [layout.messages, layout.dataset / "manifest.json"],
+    inputs=lambda layout: [layout.messages],
     outputs=(
         *("messages.csv", "train.csv", "validation.csv", "test.csv"),
         *("split.json", "lengths.png", "classes.png"),

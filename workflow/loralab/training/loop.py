@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from loralab.config import Training
 from loralab.errors import LoralabError
+from loralab.interrupts import deferred_interrupts
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts, collate, epoch_batches
@@ -20,7 +21,6 @@ from loralab.training.optimizer import build_optimizer, set_learning_rate
 from loralab.training.prediction import loss_and_accuracy, predict
 from loralab.training.resume import (
     ResumeFile,
-    deferred_interrupts,
     fill_optimizer,
     optimizer_tensors,
     random_tensors,
@@ -159,7 +159,7 @@ def _timed_step(fit: _Fit, epoch: int, rows: np.ndarray) -> None:
     seconds = time.perf_counter() - started
     row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
     row |= taken | {"seconds": round(seconds, 6)}
-    if not (math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])):
+    if not _is_finite(row):
         restore_random(random, fit.model.head.weight.device)
         raise LoralabError(_diverged(fit, row))
     fit.run.seconds += seconds
@@ -236,11 +236,16 @@ def _train_step(fit: _Fit, rows: np.ndarray) -> dict:
     parts = np.array_split(rows, min(fit.settings.accumulation, len(rows)))
     done = [_accumulate(fit, part, len(rows)) for part in parts]
     norm = torch.nn.utils.clip_grad_norm_(fit.trainable, fit.settings.gradient_clip or math.inf)
-    # A step that is not finite would spoil the adapters before anyone could read them.
-    if torch.isfinite(norm):
-        fit.optimizer.step()
     sums = {key: sum(part[key] for part in done) for key in done[0]}
-    return {"examples": len(rows), "gradient_norm": norm.item()} | sums
+    taken = {"examples": len(rows), "gradient_norm": norm.item()} | sums
+    # A step that is not finite would spoil the adapters before anyone could read them.
+    if _is_finite(taken):
+        fit.optimizer.step()
+    return taken
+
+
+def _is_finite(step: dict) -> bool:
+    return math.isfinite(step["loss"]) and math.isfinite(step["gradient_norm"])
 
 
 def _accumulate(fit: _Fit, rows: np.ndarray, batch: int) -> dict:

@@ -7,10 +7,7 @@ comes next. Floats survive JSON unchanged: what resumes is bit for bit what was 
 import json
 import logging
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -110,27 +107,3 @@ def restore_random(tensors: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(tensors["random.cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"], device)
-
-
-@contextmanager
-def deferred_interrupts() -> Iterator[list[int]]:
-    """Hold back SIGINT and SIGTERM until the block ends, then raise KeyboardInterrupt.
-
-    The list given is no longer empty once one has come. For the main thread alone; elsewhere
-    signals never arrive and nothing is held back.
-    """
-    held: list[int] = []
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {
-            kind: signal.signal(kind, lambda number, _: held.append(number)) for kind in kinds
-        }
-    except ValueError:  # not the main thread
-        before = {}
-    try:
-        yield held
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-    if held:
-        raise KeyboardInterrupt
