@@ -166,6 +166,17 @@ def test_stages_of_one_run_that_recorded_different_settings_are_mixed(places):
     assert found == {"split": [], "report": ["seed was 9 here and 1 in split: mixed runs"]}
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"code": "older"}, "its code has changed"), ({"packages": {}}, "was absent and is")],
+)
+def test_what_was_recorded_is_held_to_the_code_and_the_packages_of_now(places, changes, words):
+    made_of = fingerprint("loralab.stages.split", SETTINGS, 2)
+    change_manifest(places["split"], fingerprint=made_of | changes)
+    found = examine_as_recorded(places)
+    assert words in found["split"][0] and found["report"] == ["follows split"]
+
+
 def test_files_that_no_manifest_names_are_strangers(places, tmp_path):
     (places["split"] / "loss.csv").touch()
     (places["report"] / "notes.md").touch()
