@@ -244,8 +244,11 @@ def select(mapping: dict, keys: tuple[str, ...]) -> dict:
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:
-    """The leaves of a nested mapping by their dotted keys, each below `name`."""
-    if not isinstance(value, dict) or not value:
+    """The leaves of a nested mapping by their dotted keys, each below `name`.
+
+    An empty mapping within is a leaf.
+    """
+    if not isinstance(value, dict) or (name and not value):
         return {name: value}
     below = f"{name}." if name else ""
     return {k: leaf for key, v in value.items() for k, leaf in flat(v, f"{below}{key}").items()}
