@@ -262,7 +262,9 @@ def test_a_redirect_is_followed_and_a_loop_of_them_is_not(server, target, fetch)
     fetch(pinned(server, "file"))
     assert target.read_bytes() == CONTENT
     answers(server, lambda h: h.send(b"", 302, Location="/file"))
+    server.asked.clear()
     assert "redirects more than 5 times" in failure(fetch, server)
+    assert len(server.asked) == 6
 
 
 def test_a_redirect_cannot_reach_a_local_file(server, target, fetch, tmp_path):

@@ -52,6 +52,7 @@ class Chaos:
         self.draw = random.Random(seed)
         self.killed: Counter[tuple[str, str]] = Counter()
         self.complete_runs = 0
+        self.hung = 0
 
     def kill(self, times: int) -> None:
         """Start and kill so many times, beginning anew after each complete run; end with one."""
@@ -73,7 +74,7 @@ class Chaos:
                 self.folder, *RUN, stdout=log, stderr=log, start_new_session=True
             )
             struck = kill and self._strike(running)
-            status = running.wait(timeout=600)
+            status = self._end(running, 60 if struck else 600)
         said = self.log.read_text()
         assert "internal error" not in said, said
         assert status == 0 or struck or OLD_JOB in said, said
@@ -105,6 +106,14 @@ class Chaos:
             os.killpg(running.pid, number)
         self.killed["+".join(jobs) or "between stages", kind] += 1
         return True
+
+    def _end(self, running: subprocess.Popen, seconds: float) -> int:
+        """Wait for Snakemake; kill what hangs on SIGTERM, as the systems that send it do."""
+        with suppress(subprocess.TimeoutExpired):
+            return running.wait(seconds)
+        self.hung += 1
+        os.killpg(running.pid, signal.SIGKILL)
+        return running.wait()
 
     def _check_and_begin_anew(self) -> None:
         """Hold a complete run to the one that nothing interrupted, and take it away."""
@@ -194,7 +203,8 @@ def main() -> None:
     print(table.assign(total=table.sum(axis=1)).to_string())
     print(
         f"{chaos.killed.total()} kills in {time.monotonic() - started:.0f} s, "
-        f"{chaos.complete_runs} complete runs, each with the content of the uninterrupted one"
+        f"{chaos.complete_runs} complete runs, each with the content of the uninterrupted one; "
+        f"{chaos.hung} times Snakemake hung after a signal and was killed"
     )
 
 

@@ -31,12 +31,12 @@ def test_a_killed_download_goes_on_where_it_was(config, server, run_stage, tmp_p
         handler.send_header("Content-Length", str(len(CONTENT)))
         handler.end_headers()
         handler.wfile.write(CONTENT[:4])
-        killed.wait(20)
+        killed.wait(60)
 
     server.answers["/messages.tsv"] = slow
     command = [sys.executable, "-m", "loralab.stages.download", *config]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 30
     part = tmp_path / "state/download/resources/data/embedded-sms" / f"{SHA256}.part"
     while not part.is_file() or part.stat().st_size < 4:
         assert running.poll() is None and time.monotonic() < end
