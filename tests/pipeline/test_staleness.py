@@ -122,6 +122,7 @@ SETTINGS = [
     ({"training.drop_last": True}, "train"),
     ({"training.early_stopping": 1}, "train"),
     ({"training.precision": "bf16"}, "train"),
+    ({"training.engine": "plain"}, "train"),
     ({"evaluation.batch_size": 7}, "evaluate"),
     ({"evaluation.baselines": ["majority"]}, "evaluate"),
     ({"evaluation.errors": 7}, "evaluate"),
@@ -147,7 +148,8 @@ MODULES = {
     "training/optimizer",
     "train": "model/adapter_metadata model/adapters model/head_bias model/peft_format "
     "model/peft_settings reporting/training_figures stages/encoding stages/train training/batches "
-    "training/loop training/prediction training/resume",
+    "training/loop training/prediction training/resume training/engines training/fast_engine "
+    "training/labelled training/plain_engine fast/dropout fast/layers fast/machine fast/network",
     "evaluate": "evaluation/baselines evaluation/comparison evaluation/metrics "
     "reporting/calibration_figures reporting/evaluation_figures reporting/ranking_figures "
     "stages/evaluate stages/inference",

@@ -15,7 +15,8 @@ from loralab.model.tensor_hashes import tensor_sha256
 from loralab.stages import train
 from loralab.stages.train import _gate, _warnings
 from loralab.training.batches import EncodedTexts
-from loralab.training.loop import LabelledTexts, TrainingRun
+from loralab.training.labelled import LabelledTexts
+from loralab.training.loop import TrainingRun
 
 SITE = "h.1.mlp.c_fc"
 

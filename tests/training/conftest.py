@@ -10,7 +10,9 @@ from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, initialise
 from loralab.model.shapes import GPT2Shape
 from loralab.training.batches import EncodedTexts
-from loralab.training.loop import LabelledTexts
+from loralab.training.fast_engine import FastEngine
+from loralab.training.labelled import LabelledTexts
+from loralab.training.plain_engine import PlainEngine
 
 SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=2, heads=2)
 
@@ -47,8 +49,19 @@ def task() -> LabelledTexts:
     return LabelledTexts(EncodedTexts.from_lists(encoded), labels)
 
 
+@pytest.fixture(params=["plain", "fast"])
+def engine(request) -> str:
+    """Either engine: whatever holds of a training holds of both."""
+    return request.param
+
+
 @pytest.fixture
-def settings() -> Callable[..., Training]:
+def engine_class(engine) -> type:
+    return {"plain": PlainEngine, "fast": FastEngine}[engine]
+
+
+@pytest.fixture
+def settings(engine) -> Callable[..., Training]:
     def build(**changes) -> Training:
         defaults = {
             "epochs": 4,
@@ -66,6 +79,7 @@ def settings() -> Callable[..., Training]:
             "drop_last": False,
             "early_stopping": None,
             "precision": "float32",
+            "engine": engine,
             "device": "cpu",
             "save_every": 30.0,
             "log_every": 10,

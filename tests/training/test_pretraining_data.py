@@ -5,7 +5,8 @@ import pytest
 import torch
 from loralab.config import Pretraining
 from loralab.training.batches import EncodedTexts
-from loralab.training.loop import LabelledTexts, train_classifier
+from loralab.training.labelled import LabelledTexts
+from loralab.training.loop import train_classifier
 from loralab.training.pretraining import pretrain
 
 CONTEXT, SEQUENCES = 32, 100

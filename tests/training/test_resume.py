@@ -1,5 +1,6 @@
 """A training that was interrupted anywhere goes on to be, bit for bit, the one that was not."""
 
+import copy
 import math
 import os
 import signal
@@ -154,17 +155,17 @@ def test_the_state_of_another_training_is_never_taken_up(train):
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_within_a_step_saves_it_and_stops(train, monkeypatch, kind):
+def test_a_signal_within_a_step_saves_it_and_stops(train, monkeypatch, kind, engine_class):
     expected, _ = train(resume=False)
-    step, taken = loop._train_step, []
+    step, taken = engine_class._step, []
 
-    def signalled(fit, rows):
-        taken.append(rows)
+    def signalled(self, *arguments):
+        taken.append(arguments)
         if len(taken) == 5:
             os.kill(os.getpid(), kind)
-        return step(fit, rows)
+        return step(self, *arguments)
 
-    monkeypatch.setattr(loop, "_train_step", signalled)
+    monkeypatch.setattr(engine_class, "_step", signalled)
     with pytest.raises(KeyboardInterrupt):
         train(every=1e9)
     assert len(taken) == 5
@@ -183,36 +184,37 @@ def test_signals_are_held_back_and_handlers_put_back():
     assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.parametrize("spoilt_part", ["gradient", "loss"])
+@pytest.mark.parametrize("spoilt_part", ["gradient_norm", "loss"])
 def test_a_training_that_diverged_goes_on_from_before_that_step_to_the_same_bytes(
-    train, monkeypatch, spoilt_part
+    train, monkeypatch, spoilt_part, engine_class
 ):
-    accumulate = loop._accumulate
+    step, taken = engine_class._step, []
 
-    def spoilt(fit, rows, batch):
-        found = accumulate(fit, rows, batch)
-        if len(fit.run.history) == 4 and spoilt_part == "gradient":
-            fit.trainable[0].grad.fill_(math.nan)
-        elif len(fit.run.history) == 4:
-            found["loss"] = math.inf
-        return found
+    def spoilt(self, *arguments):
+        if len(taken) < 4:
+            taken.append(step(self, *arguments))
+            return taken[-1]
+        before = copy.deepcopy(self.state())
+        found = step(self, *arguments)
+        self.restore(before)  # as if the step had not been taken
+        return found | {spoilt_part: math.inf}
 
-    monkeypatch.setattr(loop, "_accumulate", spoilt)
+    monkeypatch.setattr(engine_class, "_step", spoilt)
     with pytest.raises(
         LoralabError, match=r"diverged at step 5.*is kept in .*training\.safetensors"
     ):
         train(every=3600)
-    monkeypatch.setattr(loop, "_accumulate", accumulate)
+    monkeypatch.setattr(engine_class, "_step", step)
     resumed, fitted = train()
     whole, expected = train(resume=False)
     assert fitted.resumed_from == 4
     assert _same(resumed, whole) and _history(fitted) == _history(expected)
 
 
-def test_a_training_that_diverges_at_its_first_step_keeps_nothing(train, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        loop, "_train_step", lambda fit, rows: {"loss": math.nan, "gradient_norm": 1.0}
-    )
+def test_a_training_that_diverges_at_its_first_step_keeps_nothing(
+    train, monkeypatch, tmp_path, engine_class
+):
+    monkeypatch.setattr(engine_class, "_step", lambda *_: {"loss": math.nan, "gradient_norm": 1.0})
     with pytest.raises(LoralabError, match=r"diverged at step 1: loss nan.*training\.warmup$"):
         train()
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -161,6 +161,7 @@ class Training(Section):
     drop_last: bool
     early_stopping: int | None
     precision: str
+    engine: str
     device: str
     save_every: float
     log_every: int

@@ -14,10 +14,12 @@ from loralab.commands.finished_run import layout_of
 from loralab.data.messages import read_table
 from loralab.errors import LoralabError
 from loralab.model.export import LogitChange, export_classifier, logit_change, make_exportable
+from loralab.model.lora import unmerge
 from loralab.provenance import MANIFEST, check_inputs, write_json
 from loralab.stages.encoding import PRECISIONS
 from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.layout import Layout
+from loralab.training.prediction import predict_logits
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -75,9 +77,12 @@ def _test_texts(layout: Layout) -> list[str]:
 
 def _merge(classifier: Classifier, texts: list[str], dtype: torch.dtype) -> LogitChange:
     """Leave the network that is exported; how far its logits are from the run's."""
-    before = classifier.logits(texts)
-    make_exportable(classifier.model, dtype)
-    return logit_change(before, classifier.logits(texts))
+    model, encoded = classifier.model, classifier.encode(texts)
+    unmerge(model)
+    before = predict_logits(model, encoded, classifier.config.evaluation.batch_size)
+    make_exportable(model, dtype)
+    after = predict_logits(model, encoded, classifier.config.evaluation.batch_size)
+    return logit_change(before, after)
 
 
 def _write_tokenizer(layout: Layout, classifier: Classifier, folder: Path) -> None:

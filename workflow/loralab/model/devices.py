@@ -1,5 +1,8 @@
 """Where tensors live and how many threads work on them."""
 
+import ctypes
+from contextlib import suppress
+
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +17,19 @@ def use_threads(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     threadpool_limits(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the large blocks that are freed, for the next step to take.
+
+    It gives them back to the system otherwise, which maps and clears their pages anew at each step:
+    a tenth of a training's time. Where the library is not glibc, nothing changes.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in malloc.h
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 32 * 2**20)  # the largest that glibc takes
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -12,7 +12,7 @@ from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2
 from loralab.model.tokenizer import encode
 from loralab.training.batches import EncodedTexts
-from loralab.training.loop import LabelledTexts
+from loralab.training.labelled import LabelledTexts
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 

@@ -13,17 +13,17 @@ from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.metrics import evaluate, positive_label
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
-from loralab.model.devices import choose_device, use_threads
+from loralab.model.devices import choose_device, keep_freed_memory, use_threads
 from loralab.model.tokenizer import count_cut, load_tokenizer
 from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
 from loralab.stages.encoding import PRECISIONS, encode_labelled, label_indices
-from loralab.stages.inference import Classifier, load_classifier
+from loralab.stages.inference import Classifier, float32_network, load_classifier
 from loralab.stages.runner import Job, Stage, main
-from loralab.training.loop import pad_length, train_classifier
-from loralab.training.prediction import predict
+from loralab.training.loop import train_classifier
+from loralab.training.prediction import predict_packed
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Write predictions, metrics, baselines, the most confident errors and the figures."""
     use_threads(job.threads)
+    keep_freed_memory()
     device = choose_device(job.config.training.device)
     classifier = load_classifier(job.layout, device)
     labels = classifier.labels
@@ -138,9 +139,8 @@ def _head_only(
     }
     train_classifier(model, texts["train"], texts.get("validation"), settings, config.seed)
     # As the adapter is measured: in float32, whatever it was trained in.
-    return predict(
-        model.float(), texts["test"].texts, config.evaluation.batch_size, pad_length(settings)
-    )
+    network = float32_network(model.float())
+    return predict_packed(network, texts["test"].texts, config.evaluation.batch_size)
 
 
 def _draw(job: Job, labels: list[str]) -> None:

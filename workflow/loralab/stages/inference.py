@@ -9,39 +9,36 @@ import torch
 
 from loralab.config import Config
 from loralab.errors import LoralabError
+from loralab.fast.network import FastClassifier
 from loralab.model.adapters import load_adapter
 from loralab.model.checkpoints import load_base
 from loralab.model.gpt2 import GPT2
+from loralab.model.lora import merge
 from loralab.model.tokenizer import encode, load_tokenizer
 from loralab.stages.encoding import PRECISIONS, check_sizes
 from loralab.stages.layout import Layout
 from loralab.training.batches import EncodedTexts
-from loralab.training.loop import pad_length
-from loralab.training.prediction import predict, predict_logits
+from loralab.training.prediction import predict_packed
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained classifier, ready to predict."""
+    """A trained classifier, ready to predict: `network` has the model's merged weights."""
 
     model: GPT2
+    network: FastClassifier
     tokenizer: tiktoken.Encoding
     labels: list[str]
     config: Config
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """Probability of each label for each text, (n, labels)."""
-        return predict(self.model, *self._batches(texts))
+        return predict_packed(self.network, self.encode(texts), self.config.evaluation.batch_size)
 
-    def logits(self, texts: list[str]) -> np.ndarray:
-        """Logit of each label for each text, (n, labels)."""
-        return predict_logits(self.model, *self._batches(texts))
-
-    def _batches(self, texts: list[str]) -> tuple[EncodedTexts, int, int | None]:
-        training = self.config.training
-        encoded = [encode(self.tokenizer, text, training.max_length) for text in texts]
-        batch_size = self.config.evaluation.batch_size
-        return EncodedTexts.from_lists(encoded), batch_size, pad_length(training)
+    def encode(self, texts: list[str]) -> EncodedTexts:
+        """The texts as the model reads them."""
+        max_length = self.config.training.max_length
+        return EncodedTexts.from_lists([encode(self.tokenizer, t, max_length) for t in texts])
 
 
 def load_classifier(
@@ -63,4 +60,10 @@ def load_classifier(
         raise LoralabError(
             f"{folder} has {len(labels)} labels; a classifier's adapter has two or more"
         )
-    return Classifier(model.to(device).eval(), tokenizer, labels, config)
+    merge(model.to(device).eval())
+    return Classifier(model, float32_network(model), tokenizer, labels, config)
+
+
+def float32_network(model: GPT2) -> FastClassifier:
+    """A model that is not trained any more, in the form that predicts fastest."""
+    return FastClassifier(model, torch.float32, trained=False)

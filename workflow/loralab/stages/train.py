@@ -9,7 +9,13 @@ from loralab.model.adapters import save_adapter
 from loralab.model.checkpoints import load_base
 from loralab.model.checks import not_finite
 from loralab.model.classifier import add_adapters, add_head
-from loralab.model.devices import choose_device, describe_device, peak_device_memory, use_threads
+from loralab.model.devices import (
+    choose_device,
+    describe_device,
+    keep_freed_memory,
+    peak_device_memory,
+    use_threads,
+)
 from loralab.model.gpt2 import GPT2
 from loralab.model.gradient_check import STEPS as FIRST_STEPS
 from loralab.model.gradient_check import parameter_hashes
@@ -30,6 +36,7 @@ HISTORY_COLUMNS = [
 def run(job: Job) -> None:
     """Write the adapter, the history of every step, `training.json` and the curves."""
     use_threads(job.threads)
+    keep_freed_memory()
     config, settings = job.config, job.config.training
     device = choose_device(settings.device)
     tokenizer = load_tokenizer(job.layout.tokenizer)
@@ -97,6 +104,7 @@ def _write(job: Job, fitted: TrainingRun, device: torch.device, warnings: list[s
         "tokens_per_second": round(sum(row["tokens"] for row in history) / fitted.seconds, 1),
         "device": describe_device(device),
         "precision": job.config.training.precision,
+        "engine": fitted.engine,
         "peak_memory_bytes": peak_device_memory(device) or peak_memory_bytes(),
         "epoch_metrics": fitted.epochs,
         "resumed_from": fitted.resumed_from,

@@ -18,7 +18,7 @@ from loralab.model.checkpoints import (
     save_base,
     write_base_config,
 )
-from loralab.model.devices import use_threads
+from loralab.model.devices import keep_freed_memory, use_threads
 from loralab.model.gpt2 import GPT2, initialise
 from loralab.model.random_streams import generator
 from loralab.model.shapes import base_shape
@@ -33,6 +33,7 @@ from loralab.training.pretraining import pretrain
 def run(job: Job) -> None:
     """Write `model.safetensors`, `config.json` and `tensors.csv`; a loss curve if pretrained."""
     use_threads(job.threads)
+    keep_freed_memory()
     make = {"url": _fetched, "file": _copied, "embedded": _pretrained, "random": _random}
     make[job.config.base.source](job)
     base = job.config.base

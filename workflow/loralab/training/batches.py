@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loralab.config import Training
+from loralab.fast.packing import PackedBatch, pack
 from loralab.randomness import stream_seed
 
 # Batches in a window that is sorted by length: wide enough that a batch hardly pads, narrow enough
@@ -48,6 +50,31 @@ def collate(
         start = texts.offsets[row]
         ids[place, :length] = texts.tokens[start : start + length]
     return torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device)
+
+
+# oneDNN prepares a product anew for each number of rows: few different ones, of whole AMX tiles.
+ROWS_MULTIPLE = 16
+
+
+def packed_batch(
+    texts: EncodedTexts, rows: np.ndarray, padding_id: int, device: torch.device | None = None
+) -> PackedBatch:
+    """The texts in `rows` end to end, for the fast path.
+
+    After them may come a message of nothing but padding, which rounds the number of tokens up.
+    """
+    parts = [texts.tokens[texts.offsets[row] : texts.offsets[row + 1]] for row in rows]
+    lengths = texts.lengths[rows]
+    if filler := -lengths.sum() % ROWS_MULTIPLE:
+        parts.append(np.full(filler, padding_id))
+        lengths = np.append(lengths, filler)
+    ids = torch.from_numpy(np.concatenate(parts).astype(np.int64, copy=False))
+    return pack(ids, torch.from_numpy(lengths)).to(device)
+
+
+def pad_length(settings: Training) -> int | None:
+    """The length that every batch is padded to, or None for that of its longest message."""
+    return settings.max_length if settings.padding == "lab" else None
 
 
 def epoch_batches(

@@ -8,40 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from loralab.config import Training
 from loralab.errors import LoralabError
 from loralab.interrupts import deferred_interrupts
 from loralab.model.gpt2 import GPT2
-from loralab.randomness import stream_seed
-from loralab.training.batches import EncodedTexts, collate, epoch_batches
-from loralab.training.optimizer import build_optimizer, set_learning_rate
-from loralab.training.prediction import loss_and_accuracy, predict
-from loralab.training.resume import (
-    ResumeFile,
-    fill_optimizer,
-    optimizer_tensors,
-    random_tensors,
-    restore_random,
-)
+from loralab.training.batches import epoch_batches
+from loralab.training.engines import Engine, build_engine
+from loralab.training.labelled import LabelledTexts
+from loralab.training.plain_engine import is_finite
+from loralab.training.prediction import loss_and_accuracy
+from loralab.training.resume import ResumeFile
 from loralab.training.schedules import learning_rate_factor
 
 log = logging.getLogger(__name__)
-
-EVALUATION_BATCH = 32  # messages a forward pass; only in bf16 do the last digits depend on it
-
-
-@dataclass(frozen=True)
-class LabelledTexts:
-    """Encoded texts and the index of each one's label."""
-
-    texts: EncodedTexts
-    labels: np.ndarray  # (n,) int64
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 @dataclass
@@ -53,17 +34,16 @@ class TrainingRun:
     seconds: float = 0.0
     best_epoch: int | None = None
     resumed_from: int | None = None  # the step, where an earlier, interrupted run was taken up
+    engine: dict | None = None  # which one took the steps, why, and in what it computed
 
 
 @dataclass(frozen=True)
 class _Fit:
     """A training under way: what its steps work on, and what has come of them so far."""
 
-    model: GPT2
+    engine: Engine
     train: LabelledTexts
     settings: Training
-    trainable: list[Tensor]
-    optimizer: torch.optim.Optimizer
     plan: list[list[np.ndarray]]  # the rows of every batch of every epoch
     best: "_BestState"
     resume: ResumeFile | None
@@ -90,34 +70,49 @@ def train_classifier(
     Raises LoralabError where there is no full batch, or the loss or the gradient stops being
     finite; KeyboardInterrupt, with the state saved, at the end of a step in which a signal came.
     """
-    fit = _start(model, train, settings, seed, resume)
-    run = fit.run
-    with tqdm(
-        total=fit.steps, initial=len(run.history), desc="training", unit="step", disable=None
-    ) as bar:
-        while not _is_finished(fit):
-            _train_epoch(fit, bar)
-            _end_epoch(fit, validation)
-    run.best_epoch = fit.best.restore() or len(run.epochs)
+    plan = _plan(train, settings, seed)
+    engine = build_engine(model, train, settings, seed)
+    try:
+        fit = _start(engine, model, train, settings, plan, resume)
+        run = fit.run
+        with tqdm(
+            total=fit.steps, initial=len(run.history), desc="training", unit="step", disable=None
+        ) as bar:
+            while not _is_finished(fit):
+                _train_epoch(fit, bar)
+                _end_epoch(fit, validation)
+        run.best_epoch = fit.best.restore() or len(run.epochs)
+    finally:
+        engine.close()
     return run
 
 
-def _start(
-    model: GPT2, train: LabelledTexts, settings: Training, seed: int, resume: ResumeFile | None
-) -> _Fit:
-    torch.manual_seed(stream_seed(seed, "training/dropout"))
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(
-        model, settings.learning_rate, settings.loraplus_lr_ratio, settings.weight_decay
-    )
-    plan = [_batches(train, settings, seed, epoch) for epoch in range(1, settings.epochs + 1)]
-    best = _BestState(trainable)
-    fit = _Fit(model, train, settings, trainable, optimizer, plan, best, resume, TrainingRun())
-    if fit.steps == 0:
+def _plan(train: LabelledTexts, settings: Training, seed: int) -> list[list[np.ndarray]]:
+    """The batches of every epoch."""
+    lengths, by_length = train.texts.lengths, settings.padding == "dynamic"
+    plan = [
+        epoch_batches(lengths, settings.batch_size, by_length, settings.drop_last, seed, epoch)
+        for epoch in range(1, settings.epochs + 1)
+    ]
+    if not any(plan):
         raise LoralabError(
             f"{len(train)} messages make no full batch of {settings.batch_size}; "
             "lower training.batch_size or set training.drop_last to false"
         )
+    return plan
+
+
+def _start(
+    engine: Engine,
+    model: GPT2,
+    train: LabelledTexts,
+    settings: Training,
+    plan: list[list[np.ndarray]],
+    resume: ResumeFile | None,
+) -> _Fit:
+    best = _BestState([parameter for parameter in model.parameters() if parameter.requires_grad])
+    run = TrainingRun(engine=engine.description)
+    fit = _Fit(engine, train, settings, plan, best, resume, run)
     if resume and (saved := resume.read()):
         _take_up(fit, *saved)
     return fit
@@ -131,39 +126,33 @@ def _is_finished(fit: _Fit) -> bool:
     return stopped or epochs == fit.settings.epochs
 
 
-def _batches(train: LabelledTexts, settings: Training, seed: int, epoch: int) -> list[np.ndarray]:
-    by_length = settings.padding == "dynamic"
-    lengths = train.texts.lengths
-    return epoch_batches(lengths, settings.batch_size, by_length, settings.drop_last, seed, epoch)
-
-
 def _train_epoch(fit: _Fit, bar: tqdm) -> None:
     """Take the steps of the present epoch that are still to be taken."""
-    fit.model.train()
-    epoch = len(fit.run.epochs) + 1
+    epoch, stride = len(fit.run.epochs) + 1, fit.engine.stride
     taken = len(fit.run.history) - sum(len(batches) for batches in fit.plan[: epoch - 1])
-    for rows in fit.plan[epoch - 1][taken:]:
+    left = fit.plan[epoch - 1][taken:]
+    for start in range(0, len(left), stride):
         with deferred_interrupts() as interrupts:
-            _timed_step(fit, epoch, rows)
+            _take_steps(fit, epoch, left[start : start + stride])
             if fit.resume and (interrupts or fit.resume.due):
                 _save(fit)
         _tell(fit, bar)
 
 
-def _timed_step(fit: _Fit, epoch: int, rows: np.ndarray) -> None:
-    """One step, with its row of the history; one that is not finite leaves the state before it."""
-    random = random_tensors(fit.model.head.weight.device)
+def _take_steps(fit: _Fit, epoch: int, batches: list[np.ndarray]) -> None:
+    """Some steps, with their rows of the history; one that is not finite is not taken."""
+    first = len(fit.run.history)
+    rates = [_learning_rate(fit, first + place) for place in range(len(batches))]
     started = time.perf_counter()
-    rate = _set_learning_rate(fit)
-    taken = _train_step(fit, rows)
-    seconds = time.perf_counter() - started
-    row = {"epoch": epoch, "step": len(fit.run.history) + 1, "learning_rate": rate}
-    row |= taken | {"seconds": round(seconds, 6)}
-    if not _is_finite(row):
-        restore_random(random, fit.model.head.weight.device)
-        raise LoralabError(_diverged(fit, row))
-    fit.run.seconds += seconds
-    fit.run.history.append(row)
+    taken = fit.engine.take(first, batches, rates)
+    seconds = (time.perf_counter() - started) / len(taken)
+    for place, (rate, result) in enumerate(zip(rates, taken, strict=False)):
+        row = {"epoch": epoch, "step": first + place + 1, "learning_rate": rate}
+        row |= result | {"seconds": round(seconds, 6)}
+        if not is_finite(row):
+            raise LoralabError(_diverged(fit, row))
+        fit.run.seconds += seconds
+        fit.run.history.append(row)
 
 
 def _diverged(fit: _Fit, row: dict) -> str:
@@ -191,88 +180,43 @@ def _end_epoch(fit: _Fit, validation: LabelledTexts | None) -> None:
 
 def _save(fit: _Fit) -> None:
     """Write all that the next step depends on."""
-    device = fit.model.head.weight.device
-    tensors = {f"trained.{i}": parameter.detach() for i, parameter in enumerate(fit.trainable)}
-    tensors |= {f"best.{i}": tensor for i, tensor in enumerate(fit.best.state or [])}
-    tensors |= optimizer_tensors(fit.optimizer) | random_tensors(device)
+    best = {f"best.{i}": tensor for i, tensor in enumerate(fit.best.state or [])}
     progress = {
         "history": fit.run.history,
         "epochs": fit.run.epochs,
         "seconds": fit.run.seconds,
         "best": {"epoch": fit.best.epoch, "loss": fit.best.loss},
+        "engine": fit.run.engine,
     }
-    fit.resume.write(tensors, progress)
+    fit.resume.write(fit.engine.state() | best, progress)
 
 
-@torch.no_grad()
 def _take_up(fit: _Fit, tensors: dict[str, Tensor], progress: dict) -> None:
-    """Go on from what `_save` wrote."""
-    for i, parameter in enumerate(fit.trainable):
-        parameter.copy_(tensors[f"trained.{i}"])
-    fill_optimizer(fit.optimizer, tensors)
-    restore_random(tensors, fit.model.head.weight.device)
+    """Go on from what `_save` wrote, if an engine like the present one computed it."""
+    if progress["engine"] != fit.run.engine:
+        log.warning(
+            "starting anew: %s was saved by the engine %s", fit.resume.path, progress["engine"]
+        )
+        return
+    fit.engine.restore(tensors)
     fit.run.history[:], fit.run.epochs[:] = progress["history"], progress["epochs"]
     fit.run.seconds = progress["seconds"]
-    fit.best.epoch, fit.best.loss = progress["best"]["epoch"], progress["best"]["loss"]
-    if fit.best.epoch:
-        device = fit.model.head.weight.device
-        fit.best.state = [tensors[f"best.{i}"].to(device) for i in range(len(fit.trainable))]
+    fit.best.take_up(progress["best"]["epoch"], progress["best"]["loss"], tensors)
     fit.run.resumed_from = len(fit.run.history)
     log.info("resuming after step %d of %d", fit.run.resumed_from, fit.steps)
 
 
-def _set_learning_rate(fit: _Fit) -> float:
-    """Give the optimiser the rate of the step that comes next; return that of A."""
-    settings, step = fit.settings, len(fit.run.history)
+def _learning_rate(fit: _Fit, step: int) -> float:
+    """The rate of a step (from 0): that of A and all else but B, where B has its own."""
+    settings = fit.settings
     factor = learning_rate_factor(step, fit.steps, settings.schedule, settings.warmup)
-    rate = settings.learning_rate * factor
-    set_learning_rate(fit.optimizer, rate)
-    return rate
-
-
-def _train_step(fit: _Fit, rows: np.ndarray) -> dict:
-    """One optimiser step on one batch; its loss, gradient norm and counts."""
-    fit.optimizer.zero_grad(set_to_none=True)
-    parts = np.array_split(rows, min(fit.settings.accumulation, len(rows)))
-    done = [_accumulate(fit, part, len(rows)) for part in parts]
-    norm = torch.nn.utils.clip_grad_norm_(fit.trainable, fit.settings.gradient_clip or math.inf)
-    sums = {key: sum(part[key] for part in done) for key in done[0]}
-    taken = {"examples": len(rows), "gradient_norm": norm.item()} | sums
-    # A step that is not finite would spoil the adapters before anyone could read them.
-    if _is_finite(taken):
-        fit.optimizer.step()
-    return taken
-
-
-def _is_finite(step: dict) -> bool:
-    return math.isfinite(step["loss"]) and math.isfinite(step["gradient_norm"])
-
-
-def _accumulate(fit: _Fit, rows: np.ndarray, batch: int) -> dict:
-    """Add the gradient of these rows' share of a batch's mean loss; that share, and counts."""
-    model, texts = fit.model, fit.train.texts
-    device, padding_id = model.head.weight.device, model.shape.end_of_text
-    ids, lengths = collate(texts, rows, padding_id, pad_length(fit.settings), device)
-    labels = torch.from_numpy(fit.train.labels[rows]).to(device)
-    logits = model.classify(ids, lengths)
-    loss = functional.cross_entropy(logits, labels) * (len(rows) / batch)
-    loss.backward()
-    return {
-        "tokens": int(lengths.sum()),
-        "loss": loss.item(),
-        "correct": int((logits.argmax(dim=-1) == labels).sum()),
-    }
-
-
-def pad_length(settings: Training) -> int | None:
-    """The length that every batch is padded to, or None for that of its longest message."""
-    return settings.max_length if settings.padding == "lab" else None
+    return settings.learning_rate * factor
 
 
 def _tell(fit: _Fit, bar: tqdm) -> None:
     """Move the bar; every few steps, say where the training stands."""
     row, every = fit.run.history[-1], fit.settings.log_every
-    bar.update()
+    bar.update(row["step"] - bar.n)
     if row["step"] % every == 0 or row["step"] == fit.steps:
         recent = fit.run.history[-every:]
         speed = sum(r["tokens"] for r in recent) / max(sum(r["seconds"] for r in recent), 1e-9)
@@ -297,8 +241,7 @@ def _epoch_summary(fit: _Fit, validation: LabelledTexts | None, epoch: int) -> d
     for name, messages in (("train", fit.train), ("validation", validation)):
         loss = accuracy = None
         if messages:
-            pad_to = pad_length(fit.settings)
-            found = predict(fit.model, messages.texts, EVALUATION_BATCH, pad_to)
+            found = fit.engine.predict(messages.texts)
             loss, accuracy = loss_and_accuracy(found, messages.labels)
         summary |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
     log.info("epoch %d: %s", epoch, {k: v for k, v in summary.items() if k != "epoch"})
@@ -318,6 +261,13 @@ class _BestState:
         if loss < self.loss:
             self.epoch, self.loss = epoch, loss
             self.state = [parameter.detach().clone() for parameter in self.trainable]
+
+    def take_up(self, epoch: int, loss: float, tensors: dict[str, Tensor]) -> None:
+        """Go on from what was saved of it."""
+        self.epoch, self.loss = epoch, loss
+        if epoch:
+            kept = (tensors[f"best.{i}"] for i in range(len(self.trainable)))
+            self.state = [t.to(p.device) for t, p in zip(kept, self.trainable, strict=True)]
 
     def restore(self) -> int | None:
         """Put the best state back; its epoch, or None where none was offered."""

@@ -1,0 +1,50 @@
+"""The dtype of the products follows from what the CPU has and oneDNN may use."""
+
+import pytest
+import torch
+from loralab.fast.machine import products_dtype
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cpu(monkeypatch):
+    """A CPU with these instructions, and a limit on what oneDNN may use."""
+
+    def has(amx: bool, bf16: bool, limit: str | None = None):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+        for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+            monkeypatch.delenv(name, raising=False)
+        if limit:
+            monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        return products_dtype("bf16", CPU)
+
+    return has
+
+
+def test_bf16_is_multiplied_in_bf16_where_the_cpu_can(cpu):
+    assert cpu(amx=True, bf16=True) == (torch.bfloat16, "bf16 by AMX")
+    assert cpu(amx=False, bf16=True) == (torch.bfloat16, "bf16 by AVX512")
+    dtype, reason = cpu(amx=False, bf16=False)
+    assert dtype == torch.float32 and "no bf16 instructions" in reason
+
+
+@pytest.mark.parametrize(
+    ("limit", "dtype"),
+    [
+        ("AVX512_CORE", torch.float32),
+        ("avx2", torch.float32),
+        ("AVX512_CORE_BF16", torch.bfloat16),
+        ("AVX512_CORE_AMX", torch.bfloat16),
+        ("DEFAULT", torch.bfloat16),
+    ],
+)
+def test_what_onednn_may_not_use_is_not_counted_on(cpu, limit, dtype):
+    assert cpu(amx=True, bf16=True, limit=limit)[0] == dtype
+
+
+def test_float32_stays_float32_and_a_gpu_has_bf16(cpu):
+    assert products_dtype("float32", CPU)[0] == torch.float32
+    cpu(amx=False, bf16=False)
+    assert products_dtype("bf16", torch.device("cuda"))[0] == torch.bfloat16

@@ -1,0 +1,28 @@
+"""What the machine is good at, and so in which dtype the large products are computed."""
+
+import os
+
+import torch
+
+
+def products_dtype(precision: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """The dtype of products and frozen weights for `training.precision`, and why in a few words.
+
+    On a CPU without bf16 instructions bf16 products are tens of times slower than float32 ones:
+    there the weights, rounded to bf16 all the same, are kept and multiplied in float32.
+    """
+    if precision == "float32":
+        return torch.float32, "float32 asked for"
+    if device.type != "cpu":
+        return torch.bfloat16, "bf16 on the GPU"
+    if _may_use("AMX", torch.cpu._is_amx_tile_supported()):
+        return torch.bfloat16, "bf16 by AMX"
+    if _may_use("BF16", torch.cpu._is_avx512_bf16_supported()):
+        return torch.bfloat16, "bf16 by AVX512"
+    return torch.float32, "this CPU has no bf16 instructions: float32"
+
+
+def _may_use(instructions: str, is_present: bool) -> bool:
+    """Whether the CPU has these instructions and oneDNN, which multiplies, may use them."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "ALL")).upper()
+    return is_present and (limit in ("ALL", "DEFAULT") or instructions in limit or "AMX" in limit)

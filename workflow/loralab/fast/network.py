@@ -1,0 +1,228 @@
+"""GPT-2 with adapters on packed tokens: the loss and its gradients, the backward pass written out.
+
+It computes what `model/gpt2.py` and `model/lora.py` do, in another order of work: no padding but in
+attention; query, key and value as one product; frozen weights kept once in the products' dtype; in
+the last block only the last token's query, projection and feed-forward, as nothing else is read.
+
+Shapes: N tokens of a batch, B messages, T tokens in the longest, C the width.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from loralab.fast.attention import (
+    attend,
+    attend_backward,
+    beyond,
+    join_heads,
+    self_attention,
+    self_attention_backward,
+    split_heads,
+)
+from loralab.fast.dropout import NOTHING_DROPPED, Dropout
+from loralab.fast.layers import AdaptedLinear, LayerNorm, activate, activate_backward
+from loralab.fast.packing import PackedBatch
+from loralab.fast.parameters import FlatParameters
+from loralab.model.gpt2 import GPT2, Block
+from loralab.model.lora import adapter_layers
+
+
+class _FeedForward:
+    """x ↦ x + the feed-forward branch of a block."""
+
+    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
+        self.norm = LayerNorm(block.ln_2)
+        self.widen = AdaptedLinear([block.mlp.c_fc], flat, dtype)
+        self.narrow = AdaptedLinear([block.mlp.c_proj], flat, dtype)
+        self.dtype, self.dropout = dtype, block.mlp.residual_dropout.p
+
+    def forward(
+        self, x: Tensor, drop: Dropout, wants_tape: bool
+    ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
+        normed, norm = self.norm.forward(x)
+        hidden, widen = self.widen.forward(_fill(self.widen, normed), drop)
+        active = self.narrow.room(len(x))
+        slope = activate(hidden, active[:, : self.narrow.inputs], wants_tape)
+        branch, narrow = self.narrow.forward(active, drop)
+        branch, mask = drop.forward(branch, self.dropout)
+        return x + branch, (norm, widen, slope, narrow, mask)
+
+    def backward(self, dx: Tensor, saved: tuple, drop: Dropout) -> Tensor:  # (N, C) -> (N, C)
+        norm, widen, slope, narrow, mask = saved
+        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropout)
+        dhidden = activate_backward(self.narrow.backward(dbranch, narrow, drop), slope)
+        dnormed = self.widen.backward(dhidden, widen, drop)
+        return dx + self.norm.backward(dnormed.to(dx.dtype), norm)
+
+
+class _Attention:
+    """x ↦ x + the attention branch of a block."""
+
+    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
+        attn = block.attn
+        self.norm, self.heads = LayerNorm(block.ln_1), attn.heads
+        queries_keys_values = [attn.q_proj, attn.k_proj, attn.v_proj]
+        self.qkv = AdaptedLinear(queries_keys_values, flat, dtype)
+        self.project = AdaptedLinear([attn.c_proj], flat, dtype)
+        self.dtype = dtype
+        self.dropouts = attn.attention_dropout.p, attn.residual_dropout.p
+
+    def forward(
+        self, x: Tensor, batch: PackedBatch, drop: Dropout
+    ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
+        normed, norm = self.norm.forward(x)
+        qkv, inputs = self.qkv.forward(_fill(self.qkv, normed), drop)  # (N, 3C)
+        mixed, attended = self_attention(qkv, batch, self.heads, drop, self.dropouts[0])
+        branch, outputs = self.project.forward(_fill(self.project, mixed), drop)
+        branch, mask = drop.forward(branch, self.dropouts[1])
+        return x + branch, (norm, inputs, attended, outputs, mask)
+
+    def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
+        norm, inputs, attended, outputs, mask = saved
+        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
+        dmixed = self.project.backward(dbranch, outputs, drop)
+        dqkv = self_attention_backward(dmixed, attended, drop, self.dropouts[0])
+        dnormed = self.qkv.backward(dqkv, inputs, drop, wants_dx)
+        return dx + self.norm.backward(dnormed.to(dx.dtype), norm) if wants_dx else None
+
+
+class _LastAttention:
+    """The attention branch of the last block: keys and values of all, the query of the last."""
+
+    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
+        attn = block.attn
+        self.norm, self.heads = LayerNorm(block.ln_1), attn.heads
+        self.q = AdaptedLinear([attn.q_proj], flat, dtype)
+        self.kv = AdaptedLinear([attn.k_proj, attn.v_proj], flat, dtype)
+        self.project = AdaptedLinear([attn.c_proj], flat, dtype)
+        self.dtype = dtype
+        self.dropouts = attn.attention_dropout.p, attn.residual_dropout.p
+
+    def forward(
+        self, x: Tensor, batch: PackedBatch, drop: Dropout
+    ) -> tuple[Tensor, tuple]:  # (N, C) -> (B, C)
+        normed, norm = self.norm.forward(x)
+        last = normed.index_select(0, batch.last)
+        q, q_inputs = self.q.forward(_fill(self.q, last), drop)  # (B, C)
+        kv, kv_inputs = self.kv.forward(_fill(self.kv, normed), drop)  # (N, 2C)
+        k, v = split_heads(kv, batch, 2, self.heads)
+        q = q.to(k.dtype).view(batch.messages, self.heads, 1, -1)
+        mixed, attended = attend(q, k, v, beyond(batch, k.dtype), drop, self.dropouts[0])
+        branch, outputs = self.project.forward(_fill(self.project, mixed.flatten(1)), drop)
+        branch, mask = drop.forward(branch, self.dropouts[1])
+        saved = (batch, norm, q_inputs, kv_inputs, attended, outputs, mask)
+        return x.index_select(0, batch.last) + branch, saved
+
+    def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
+        batch, norm, q_inputs, kv_inputs, attended, outputs, mask = saved
+        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
+        dmixed = self.project.backward(dbranch, outputs, drop).to(dx.dtype)
+        dmixed = dmixed.view(batch.messages, self.heads, 1, -1)
+        dq, dk, dv = attend_backward(dmixed, attended, drop, self.dropouts[0])
+        dkv = join_heads((dk, dv), batch, self.dtype)
+        dnormed = self.kv.backward(dkv, kv_inputs, drop, wants_dx)
+        dlast = self.q.backward(dq.flatten(1).to(self.dtype), q_inputs, drop, wants_dx)
+        if not wants_dx:
+            return None
+        dnormed = dnormed.to(dx.dtype).index_add_(0, batch.last, dlast.to(dx.dtype))
+        return self.norm.backward(dnormed, norm).index_add_(0, batch.last, dx)
+
+
+def _fill(layer: AdaptedLinear, x: Tensor) -> Tensor:  # (N, in) -> (N, in + R)
+    """x where the layer looks for it, in its dtype."""
+    room = layer.room(len(x))
+    room[:, : layer.inputs] = x
+    return room
+
+
+class FastClassifier:
+    """A classifier's logits on packed batches, and for training its loss and gradients.
+
+    Args:
+        model: a model without nested adapters or such of the variant `dora`. Its blocks' weights,
+            and if it is to be trained its trainable parameters, become views of tensors here.
+        dtype: of the products, and so of the frozen weights.
+        trained: whether gradients will be asked for: head and adapters, nothing else, are trained.
+    """
+
+    def __init__(self, model: GPT2, dtype: torch.dtype, trained: bool = True):
+        self.model = model
+        self.flat = FlatParameters(model, dtype) if trained else None
+        self.wide = model.head.weight.dtype
+        *blocks, last = model.h
+        self.attentions = [_Attention(block, self.flat, dtype) for block in blocks]
+        self.attentions.append(_LastAttention(last, self.flat, dtype))
+        self.feed_forwards = [_FeedForward(block, self.flat, dtype) for block in model.h]
+        self.norm = LayerNorm(model.ln_f)
+        adapted = [place for place, block in enumerate(model.h) if any(adapter_layers(block))]
+        self.first_adapted = adapted[0] if adapted else len(model.h)
+
+    def refresh(self) -> None:
+        """Take over the adapters' present values."""
+        self.flat.refresh()
+        for part in (*self.attentions, *self.feed_forwards):
+            for layer in vars(part).values():
+                if isinstance(layer, AdaptedLinear):
+                    layer.refresh()
+
+    @torch.no_grad()
+    def logits(self, batch: PackedBatch) -> Tensor:  # -> (B, labels)
+        """Without dropout. `refresh` must have been called since adapters changed."""
+        hidden, _ = self._hidden(batch, NOTHING_DROPPED, len(self.attentions), [])
+        return self.model.head(hidden)
+
+    @torch.no_grad()
+    def add_gradients(
+        self, batch: PackedBatch, labels: Tensor, shares: Tensor, drop: Dropout
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradients of the messages' losses, each times its share; their sum, and logits.
+
+        Shares (B,) of 1/B make it the mean. `refresh`
+        must have been called since adapters changed.
+        """
+        tape: list[tuple] = []
+        hidden, norm = self._hidden(batch, drop, self.first_adapted, tape)
+        loss, logits, dhidden = self._head(hidden, labels, shares)
+        if tape:
+            self._backward(self.norm.backward(dhidden, norm), tape, drop)
+            self.flat.add_work_gradients()
+        return loss, logits
+
+    def _hidden(
+        self, batch: PackedBatch, drop: Dropout, taped_from: int, tape: list[tuple]
+    ) -> tuple[Tensor, tuple]:  # -> (B, C)
+        """The final, normalised representation of each message's last token.
+
+        What the backward passes of the blocks from `taped_from` on need is put on the tape.
+        """
+        tokens = functional.embedding(batch.ids, self.model.wte.weight).to(self.wide)
+        x = tokens + functional.embedding(batch.positions, self.model.wpe.weight)
+        x, _ = drop.forward(x, self.model.embedding_dropout.p)
+        for place, parts in enumerate(zip(self.attentions, self.feed_forwards, strict=True)):
+            attention, feed_forward = parts
+            x, attended = attention.forward(x, batch, drop)
+            x, fed = feed_forward.forward(x, drop, place >= taped_from)
+            if place >= taped_from:
+                tape.append((attended, fed))
+        return self.norm.forward(x)
+
+    def _head(self, hidden: Tensor, labels: Tensor, shares: Tensor):
+        """The loss, the logits, and the gradient of `hidden`; that of the head is added."""
+        head = self.model.head
+        logits = functional.linear(hidden, head.weight, head.bias)  # (B, labels)
+        logs = torch.log_softmax(logits, dim=-1)
+        truth = labels[:, None] == torch.arange(logits.shape[-1], device=labels.device)
+        loss = -((logs * truth).sum(dim=-1) * shares).sum()
+        dlogits = (logs.exp() - truth.to(logs.dtype)) * shares[:, None]
+        head.weight.grad.addmm_(dlogits.t(), hidden)
+        if head.bias is not None:
+            head.bias.grad.add_(dlogits.sum(dim=0))
+        return loss, logits, dlogits @ head.weight
+
+    def _backward(self, dx: Tensor, tape: list[tuple], drop: Dropout) -> None:
+        """From the last block down to the first that has adapters."""
+        for place in reversed(range(self.first_adapted, len(self.attentions))):
+            attended, fed = tape.pop()
+            dx = self.feed_forwards[place].backward(dx, fed, drop)
+            dx = self.attentions[place].backward(dx, attended, drop, place > self.first_adapted)
