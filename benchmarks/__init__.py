@@ -1,0 +1,1 @@
+"""Side-by-side measurements of loralab against the lab's recipe and against transformers + PEFT."""
