@@ -6,7 +6,7 @@ SEED ?= 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test chaos lint format example clean
+.PHONY: run test bench chaos lint format example clean
 
 run: .venv/installed  ## the embedded experiment, from nothing to its report
 	snakemake --cores $(CORES)
@@ -15,18 +15,21 @@ run: .venv/installed  ## the embedded experiment, from nothing to its report
 test: .venv/installed-dev  ## all tests
 	python -m pytest
 
+bench: .venv/installed-dev  ## time an epoch side by side with the lab's loop and PEFT
+	python -m benchmarks
+
 chaos: .venv/installed-dev  ## kill a small experiment KILLS times; it must end as if nothing had been
 	python tests/pipeline/chaos.py --kills $(KILLS) --seed $(SEED)
 
 lint: .venv/installed-dev  ## format, lint
-	ruff format --check workflow tests docs
-	ruff check workflow tests docs
+	ruff format --check workflow tests docs benchmarks
+	ruff check workflow tests docs benchmarks
 	snakefmt --check -l 100 Snakefile workflow/rules
 	snakemake --lint
 
 format: .venv/installed-dev  ## put code into its format
-	ruff format workflow tests docs
-	ruff check --fix workflow tests docs
+	ruff format workflow tests docs benchmarks
+	ruff check --fix workflow tests docs benchmarks
 	snakefmt -l 100 Snakefile workflow/rules
 
 example: run  ## refresh docs/example from the embedded experiment

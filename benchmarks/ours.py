@@ -5,6 +5,7 @@ from loralab.config import Lora, Training, build
 from loralab.config_file import load_mapping
 from loralab.errors import LoralabError
 from loralab.model.classifier import add_adapters, add_head
+from loralab.model.devices import keep_freed_memory
 from loralab.model.gpt2 import GPT2, initialise
 from loralab.model.random_streams import generator
 from loralab.model.shapes import SIZES
@@ -48,6 +49,7 @@ class LoralabLoop:
         engine: str = "auto",
         trains: str = "lora",
     ):
+        keep_freed_memory()
         defaults = load_mapping([str(ROOT / "config.yaml")])
         settings = {
             "batch_size": BATCH_SIZE,

@@ -12,7 +12,9 @@ import atexit, os, sys
 stage = next((word for word in sys.orig_argv if word.startswith("loralab.stages.")), None)
 read = set()
 def note(event, arguments):
-    if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+    if event != "open" or isinstance(arguments[0], int):  # a descriptor has no path
+        return
+    if not arguments[2] & (os.O_WRONLY | os.O_RDWR):
         path = os.path.relpath(os.fsdecode(arguments[0]))
         if path.startswith(("results", "resources")) and ".partial" not in path:
             read.add(path)

@@ -195,12 +195,13 @@ def activate_backward(dactive: Tensor, saved: Tensor) -> Tensor:  # (N, 4C) -> (
 def _gelu_and_slope(h: Tensor, into: Tensor) -> Tensor:
     """Put GELU of h into `into`; its derivative there, in h's dtype.
 
-    By way of σ, which CPUs compute several times faster than PyTorch's GELU in its tanh form.
+    By way of σ, which CPUs compute several times faster than PyTorch's GELU in its tanh form: with
+    z = h·(2√(2/π) + c·h²), GELU is h·σ(z), and its derivative σ(z) + 3·(z - ⅔·2√(2/π)·h)·σ'(z).
     """
     wide = h.to(torch.promote_types(h.dtype, torch.float32))
-    slope = torch.addcmul(wide.new_full((1,), _GELU_LINEAR), wide, wide, value=_GELU_CUBIC)
-    sigma = (slope * wide).sigmoid_()  # GELU is h·σ(z), and z = h·slope
-    torch.mul(wide, sigma, out=into) if into.dtype == wide.dtype else into.copy_(wide * sigma)
-    dz = slope.mul_(3).sub_(2 * _GELU_LINEAR)
-    derivative = sigma.addcmul_(wide, torch.ops.aten.sigmoid_backward(dz, sigma))
-    return derivative.to(h.dtype)
+    z = torch.addcmul(wide.new_full((1,), _GELU_LINEAR), wide, wide, value=_GELU_CUBIC).mul_(wide)
+    sigma = torch.sigmoid(z)
+    torch.mul(wide, sigma, out=into)
+    z.add_(wide, alpha=-2 / 3 * _GELU_LINEAR)
+    rest = torch.ops.aten.sigmoid_backward(z, sigma)
+    return sigma.add_(rest, alpha=3).to(h.dtype)
