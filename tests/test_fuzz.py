@@ -158,7 +158,7 @@ def split(folder: Path) -> Callable[[], None]:
     tokenizer = load_tokenizer(folder)
 
     def read() -> None:
-        found = read_labelled(path, tokenizer, LABELS, 16)
+        found = read_labelled(path, tokenizer, LABELS, 16, path.parent)
         assert found is None or set(found.labels) <= {0, 1}
         assert found is None or all(0 < length <= 16 for length in found.texts.lengths)
 

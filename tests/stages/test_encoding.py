@@ -69,7 +69,7 @@ def test_texts_are_cut_to_their_first_tokens_and_shorter_ones_kept_whole(tokeniz
     (tmp_path / "test.csv").write_text(f'id,label,text\n7,spam,"{texts[0]}"\n9,ham,{texts[1]}\n')
     first, second = (tokenizer.encode(text) for text in texts)
     assert len(first) > 5 > len(second)
-    labelled = read_labelled(tmp_path / "test.csv", tokenizer, ["ham", "spam"], 5)
+    labelled = read_labelled(tmp_path / "test.csv", tokenizer, ["ham", "spam"], 5, tmp_path)
     assert labelled.texts.lengths.tolist() == [5, len(second)]
     assert labelled.texts.tokens.tolist() == first[:5] + second
     np.testing.assert_array_equal(labelled.labels, [1, 0])
@@ -79,4 +79,4 @@ def test_a_label_that_was_not_declared_is_refused_by_name(saved_tokenizer, tmp_p
     tokenizer = load_tokenizer(saved_tokenizer())
     (tmp_path / "train.csv").write_text("id,label,text\n0,ham,call\n1,eggs,now\n")
     with pytest.raises(LoralabError, match="train.csv: label 'eggs' is not among data.labels"):
-        read_labelled(tmp_path / "train.csv", tokenizer, ["ham", "spam"], 5)
+        read_labelled(tmp_path / "train.csv", tokenizer, ["ham", "spam"], 5, tmp_path)

@@ -9,6 +9,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -91,22 +92,50 @@ def read_table(path: Path) -> pd.DataFrame:
     return read_rows(path, ["id", "label", "text"], {"label": str, "text": str})
 
 
+def read_table_in_chunks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    """As `read_table`, by so many rows at a time; at least one table, which may be empty."""
+    columns = ["id", "label", "text"]
+    with _explained(path):
+        reader = pd.read_csv(
+            path, keep_default_na=False, dtype={"label": str, "text": str}, chunksize=rows
+        )
+    with reader:
+        while True:
+            with _explained(path):
+                chunk = next(reader, None)
+            if chunk is None:
+                return
+            _check_columns(chunk, columns, path)
+            yield chunk
+
+
 def read_rows(path: Path, columns: list[str], types: dict[str, type] | None = None) -> pd.DataFrame:
     """Read a CSV of the project's own that has these columns, and perhaps others.
 
     Raises LoralabError where it is missing or damaged.
     """
-    try:
+    with _explained(path):
         table = pd.read_csv(path, keep_default_na=False, dtype=types)
+    _check_columns(table, columns, path)
+    return table
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What pandas raises of a missing or damaged file, in a line."""
+    try:
+        yield
     except OSError as error:
         raise LoralabError(f"{path}: {error.strerror}; run the stage that writes it") from None
     except ValueError as error:  # what pandas raises of damaged files is among its subclasses
         reason = " ".join(str(error).split())
         raise LoralabError(f"{path} is damaged ({reason}); delete it and run again") from None
+
+
+def _check_columns(table: pd.DataFrame, columns: list[str], path: Path) -> None:
     if not set(columns) <= set(table.columns):
         wanted = f"{', '.join(columns[:-1])} or {columns[-1]}"
         raise LoralabError(f"{path} lacks {wanted}; delete it and run again")
-    return table
 
 
 def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:

@@ -1,5 +1,6 @@
 """From a split's CSV to encoded, labelled texts, as train, evaluate and classify need them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,14 @@ import pandas as pd
 import tiktoken
 import torch
 
-from loralab.data.messages import read_table
+from loralab.data.messages import read_table_in_chunks
 from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2
 from loralab.model.tokenizer import encode
 from loralab.training.batches import EncodedTexts
 from loralab.training.labelled import LabelledTexts
 
+ROWS_AT_A_TIME = 10_000
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -32,25 +34,37 @@ def check_sizes(model: GPT2, tokenizer: tiktoken.Encoding, max_length: int) -> N
 
 
 def read_labelled(
-    path: Path, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
+    path: Path, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int, scratch: Path
 ) -> LabelledTexts:
     """A split's texts, encoded, with the index of each label.
 
-    Raises LoralabError where the file is damaged or a label is not among `labels`.
+    The file is read piece by piece, and the tokens lie on disk, in `scratch`: memory does not grow
+    with the texts. Raises LoralabError where the file is damaged or a label is not among `labels`.
     """
-    table = read_table(path)
+    places: list[np.ndarray] = []
+
+    def encoded() -> Iterator[list[int]]:
+        for table in read_table_in_chunks(path, ROWS_AT_A_TIME):
+            _check_labels(table, labels, path)
+            places.append(label_indices(table, labels))
+            yield from (encode(tokenizer, text, max_length) for text in table["text"])
+
+    texts = EncodedTexts.on_disk(encoded(), scratch)
+    return LabelledTexts(texts, np.concatenate([np.zeros(0, dtype=np.int64), *places]))
+
+
+def _check_labels(table: pd.DataFrame, labels: list[str], path: Path) -> None:
     unknown = sorted(set(table["label"]) - set(labels))
     raise_all(
         [f"label {u!r} is not among data.labels; run split again" for u in unknown], str(path)
     )
-    return encode_labelled(table, tokenizer, labels, max_length)
 
 
 def encode_labelled(
     table: pd.DataFrame, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
 ) -> LabelledTexts:
     """The texts of a table of messages, encoded, with the index of each label in `labels`."""
-    texts = EncodedTexts.from_lists([encode(tokenizer, t, max_length) for t in table["text"]])
+    texts = EncodedTexts.from_lists(encode(tokenizer, t, max_length) for t in table["text"])
     return LabelledTexts(texts, label_indices(table, labels))
 
 

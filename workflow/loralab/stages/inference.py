@@ -38,7 +38,7 @@ class Classifier:
     def encode(self, texts: list[str]) -> EncodedTexts:
         """The texts as the model reads them."""
         max_length = self.config.training.max_length
-        return EncodedTexts.from_lists([encode(self.tokenizer, t, max_length) for t in texts])
+        return EncodedTexts.from_lists(encode(self.tokenizer, t, max_length) for t in texts)
 
 
 def load_classifier(

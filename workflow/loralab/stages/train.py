@@ -51,6 +51,7 @@ def run(job: Job) -> None:
             tokenizer,
             config.data.labels,
             settings.max_length,
+            job.folder,
         )
         for name in ("train", "validation")
     )

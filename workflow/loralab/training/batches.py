@@ -1,6 +1,10 @@
 """Tokenised messages as one flat array, and the order in which an epoch visits them."""
 
+import tempfile
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,20 +17,40 @@ from loralab.randomness import stream_seed
 # Batches in a window that is sorted by length: wide enough that a batch hardly pads, narrow enough
 # that the order stays random.
 WINDOW = 16
+_ON_DISK = np.int32  # room for any vocabulary
 
 
 @dataclass(frozen=True)
 class EncodedTexts:
     """Texts as token ids, end to end: text i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
-    tokens: np.ndarray  # (total,) int64
+    tokens: np.ndarray  # (total,) of an integer type; perhaps mapped from a file
     offsets: np.ndarray  # (n + 1,) int64
 
     @classmethod
-    def from_lists(cls, encoded: list[list[int]]) -> "EncodedTexts":
-        lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
-        tokens = np.concatenate([np.array(ids, dtype=np.int64) for ids in encoded] or [[]])
-        return cls(tokens.astype(np.int64), np.concatenate([[0], np.cumsum(lengths)]))
+    def from_lists(cls, encoded: Iterable[list[int]]) -> "EncodedTexts":
+        """In memory."""
+        flat, lengths = array("q"), array("q")
+        for ids in encoded:
+            flat.extend(ids)
+            lengths.append(len(ids))
+        return cls(np.array(flat, dtype=np.int64), _offsets(lengths))
+
+    @classmethod
+    def on_disk(cls, encoded: Iterable[list[int]], folder: Path) -> "EncodedTexts":
+        """In a file that has no name, ends with the process, and is mapped: memory holds what is
+        used of it at the time.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        lengths = array("q")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for ids in encoded:
+                file.write(np.array(ids, dtype=_ON_DISK).tobytes())
+                lengths.append(len(ids))
+            file.flush()
+            empty = np.zeros(0, dtype=_ON_DISK)
+            tokens = np.memmap(file, dtype=_ON_DISK, mode="r") if sum(lengths) else empty
+        return cls(tokens, _offsets(lengths))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -35,6 +59,10 @@ class EncodedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens of each text."""
         return np.diff(self.offsets)
+
+
+def _offsets(lengths: array) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def collate(

@@ -44,7 +44,8 @@ class _Fit:
     engine: Engine
     train: LabelledTexts
     settings: Training
-    plan: list[list[np.ndarray]]  # the rows of every batch of every epoch
+    seed: int
+    steps_per_epoch: int
     best: "_BestState"
     resume: ResumeFile | None
     run: TrainingRun
@@ -52,7 +53,7 @@ class _Fit:
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole training, were it not to stop early."""
-        return sum(len(batches) for batches in self.plan)
+        return self.steps_per_epoch * self.settings.epochs
 
 
 def train_classifier(
@@ -70,10 +71,10 @@ def train_classifier(
     Raises LoralabError where there is no full batch, or the loss or the gradient stops being
     finite; KeyboardInterrupt, with the state saved, at the end of a step in which a signal came.
     """
-    plan = _plan(train, settings, seed)
+    steps = _steps_per_epoch(len(train), settings)
     engine = build_engine(model, train, settings, seed)
     try:
-        fit = _start(engine, model, train, settings, plan, resume)
+        fit = _start(engine, model, train, settings, seed, steps, resume)
         run = fit.run
         with tqdm(
             total=fit.steps, initial=len(run.history), desc="training", unit="step", disable=None
@@ -87,19 +88,24 @@ def train_classifier(
     return run
 
 
-def _plan(train: LabelledTexts, settings: Training, seed: int) -> list[list[np.ndarray]]:
-    """The batches of every epoch."""
-    lengths, by_length = train.texts.lengths, settings.padding == "dynamic"
-    plan = [
-        epoch_batches(lengths, settings.batch_size, by_length, settings.drop_last, seed, epoch)
-        for epoch in range(1, settings.epochs + 1)
-    ]
-    if not any(plan):
+def _steps_per_epoch(messages: int, settings: Training) -> int:
+    size = settings.batch_size
+    steps = messages // size if settings.drop_last else -(-messages // size)
+    if steps == 0:
         raise LoralabError(
-            f"{len(train)} messages make no full batch of {settings.batch_size}; "
+            f"{messages} messages make no full batch of {size}; "
             "lower training.batch_size or set training.drop_last to false"
         )
-    return plan
+    return steps
+
+
+def _batches(fit: "_Fit", epoch: int) -> list[np.ndarray]:
+    """The rows of each batch of an epoch, counted from 1."""
+    lengths, settings = fit.train.texts.lengths, fit.settings
+    by_length = settings.padding == "dynamic"
+    return epoch_batches(
+        lengths, settings.batch_size, by_length, settings.drop_last, fit.seed, epoch
+    )
 
 
 def _start(
@@ -107,12 +113,13 @@ def _start(
     model: GPT2,
     train: LabelledTexts,
     settings: Training,
-    plan: list[list[np.ndarray]],
+    seed: int,
+    steps_per_epoch: int,
     resume: ResumeFile | None,
 ) -> _Fit:
     best = _BestState([parameter for parameter in model.parameters() if parameter.requires_grad])
     run = TrainingRun(engine=engine.description)
-    fit = _Fit(engine, train, settings, plan, best, resume, run)
+    fit = _Fit(engine, train, settings, seed, steps_per_epoch, best, resume, run)
     if resume and (saved := resume.read()):
         _take_up(fit, *saved)
     return fit
@@ -129,8 +136,8 @@ def _is_finished(fit: _Fit) -> bool:
 def _train_epoch(fit: _Fit, bar: tqdm) -> None:
     """Take the steps of the present epoch that are still to be taken."""
     epoch, stride = len(fit.run.epochs) + 1, fit.engine.stride
-    taken = len(fit.run.history) - sum(len(batches) for batches in fit.plan[: epoch - 1])
-    left = fit.plan[epoch - 1][taken:]
+    taken = len(fit.run.history) - fit.steps_per_epoch * (epoch - 1)
+    left = _batches(fit, epoch)[taken:]
     for start in range(0, len(left), stride):
         with deferred_interrupts() as interrupts:
             _take_steps(fit, epoch, left[start : start + stride])
