@@ -9,7 +9,10 @@ import yaml
 from loralab.config import RUNTIME_SETTINGS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "results/README.md", "docs/example/report.md"]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "results/README.md", "benchmarks/README.md"),
+    *("docs/example/report.md", "docs/performance.md"),
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

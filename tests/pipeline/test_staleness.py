@@ -149,7 +149,9 @@ MODULES = {
     "train": "model/adapter_metadata model/adapters model/head_bias model/peft_format "
     "model/peft_settings reporting/training_figures stages/encoding stages/train training/batches "
     "training/loop training/prediction training/resume training/engines training/fast_engine "
-    "training/labelled training/plain_engine fast/dropout fast/layers fast/machine fast/network",
+    "training/labelled training/plain_engine fast/attention "
+    "fast/dropout fast/layers fast/machine fast/network fast/packing fast/parameters "
+    "training/graph_engine",
     "evaluate": "evaluation/baselines evaluation/comparison evaluation/metrics "
     "reporting/calibration_figures reporting/evaluation_figures reporting/ranking_figures "
     "stages/evaluate stages/inference",

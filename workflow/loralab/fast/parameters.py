@@ -86,3 +86,29 @@ class FlatParameters:
         for parameter in self.parameters:
             parameter.data = parameter.data.contiguous().clone()
             parameter.grad = None
+
+
+def flat_optimizer(
+    flat: FlatParameters,
+    learning_rate: float,
+    b_ratio: float,
+    weight_decay: float,
+    rates_on_device: bool = False,
+) -> torch.optim.AdamW:
+    """AdamW over the one vector, in one fused step; `lr_ratio` of each group as in the plain one.
+
+    With `rates_on_device` each group's rate is a tensor, which a captured graph can read.
+    """
+    groups = [
+        {"params": [parameter], "lr_ratio": b_ratio if is_b else 1.0}
+        for parameter, is_b in flat.groups()
+    ]
+    device = flat.values.device
+    rate = torch.tensor(learning_rate, device=device) if rates_on_device else learning_rate
+    capturable = rates_on_device and device.type == "cuda"
+    optimizer = torch.optim.AdamW(
+        groups, lr=rate, weight_decay=weight_decay, fused=True, capturable=capturable
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * group["lr_ratio"]  # a tensor of its own, where it is one
+    return optimizer

@@ -9,11 +9,12 @@ from torch import Tensor
 from loralab.config import Training
 from loralab.fast.dropout import Dropout
 from loralab.fast.network import FastClassifier
+from loralab.fast.parameters import flat_optimizer
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts, packed_batch
 from loralab.training.labelled import LabelledTexts
-from loralab.training.optimizer import flat_optimizer, set_learning_rate
+from loralab.training.optimizer import set_learning_rate
 from loralab.training.plain_engine import is_finite
 from loralab.training.prediction import predict_packed
 from loralab.training.resume import fill_optimizer, optimizer_tensors

@@ -16,11 +16,11 @@ from loralab.config import Training
 from loralab.fast.dropout import GeneratorDropout
 from loralab.fast.network import FastClassifier
 from loralab.fast.packing import PackedBatch
+from loralab.fast.parameters import flat_optimizer
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts
 from loralab.training.labelled import LabelledTexts
-from loralab.training.optimizer import flat_optimizer
 from loralab.training.prediction import predict_packed
 from loralab.training.resume import fill_optimizer, optimizer_tensors
 
@@ -50,13 +50,13 @@ class GraphEngine:
             settings.learning_rate,
             settings.loraplus_lr_ratio,
             settings.weight_decay,
-            capturable=True,
+            rates_on_device=True,
         )
         self.broken = torch.zeros((), device=self.device)  # 1 after a step that is not finite
         self.optimizer.grad_scale, self.optimizer.found_inf = None, self.broken
         self.drop = GeneratorDropout()
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self.pool = torch.cuda.graph_pool_handle()
+        self.pool = None  # of memory, which all graphs share: one runs at a time
 
     def take(self, step: int, batches: list[np.ndarray], rates: list[float]) -> list[dict]:
         """As `PlainEngine.take`."""
@@ -66,9 +66,9 @@ class GraphEngine:
         for bucket in set(buckets) - self.graphs.keys():
             self._capture(bucket)
         self.inputs.cursor.zero_()
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
         for place, bucket in enumerate(buckets):
-            generator.manual_seed(stream_seed(self.seed, f"training/dropout/{step + place}"))
+            # Which a replay reads: dropout is a function of seed and step.
+            torch.cuda.manual_seed(stream_seed(self.seed, f"training/dropout/{step + place}"))
             self.graphs[bucket].replay()
         results = self.inputs.results[: len(batches)].tolist()
         return self._rows(batches, results)
@@ -94,6 +94,7 @@ class GraphEngine:
                 self.inputs.cursor.zero_()
                 self._step(length)
         torch.cuda.current_stream().wait_stream(side)
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
         self.graphs[length] = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graphs[length], pool=self.pool):
             self._step(length)

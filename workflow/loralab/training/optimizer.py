@@ -2,7 +2,6 @@
 
 import torch
 
-from loralab.fast.parameters import FlatParameters
 from loralab.model.gpt2 import GPT2
 from loralab.model.lora import adapter_layers
 
@@ -26,30 +25,6 @@ def build_optimizer(
         weight_decay=weight_decay,
     )
     set_learning_rate(optimizer, learning_rate)
-    return optimizer
-
-
-def flat_optimizer(
-    flat: FlatParameters,
-    learning_rate: float,
-    b_ratio: float,
-    weight_decay: float,
-    capturable: bool = False,
-) -> torch.optim.AdamW:
-    """As `build_optimizer`, over the one vector of the fast path, in one fused step.
-
-    To be captured in a CUDA graph, each group's rate is a tensor on the device.
-    """
-    groups = [
-        {"params": [parameter], "lr_ratio": b_ratio if is_b else 1.0}
-        for parameter, is_b in flat.groups()
-    ]
-    rate = torch.tensor(learning_rate, device=flat.values.device) if capturable else learning_rate
-    optimizer = torch.optim.AdamW(
-        groups, lr=rate, weight_decay=weight_decay, fused=True, capturable=capturable
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * group["lr_ratio"]  # a tensor of its own, where it is one
     return optimizer
 
 
