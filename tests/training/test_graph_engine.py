@@ -15,7 +15,7 @@ class Step:
     """What replays a step, as a captured graph does."""
 
     def __init__(self, engine: GraphEngine, length: int):
-        self.replay = lambda: engine._step(length)
+        self.replay = lambda: engine._padded_step(length)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_step_that_is_not_finite_is_not_taken_and_ends_the_answer(graph_engine
     engine = graph_engine(model)
     engine.take(0, batches()[:1], [RATE])
     before = engine.flat.values.clone()
-    step, calls = engine._step, []
+    step, calls = engine._padded_step, []
 
     def spoilt(length):
         calls.append(length)
@@ -101,7 +101,7 @@ def test_a_step_that_is_not_finite_is_not_taken_and_ends_the_answer(graph_engine
         step(length)
 
     after_first = []
-    engine._step = lambda n: (spoilt(n), after_first.append(engine.flat.values.clone()))
+    engine._padded_step = lambda n: (spoilt(n), after_first.append(engine.flat.values.clone()))
     rows = engine.take(1, batches()[1:4], [RATE] * 3)
     assert len(rows) == 2 and math.isfinite(rows[0]["loss"]) and math.isnan(rows[1]["loss"])
     assert not torch.equal(after_first[0], before)

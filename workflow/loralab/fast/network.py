@@ -178,8 +178,7 @@ class FastClassifier:
     ) -> tuple[Tensor, Tensor]:
         """Add the gradients of the messages' losses, each times its share; their sum, and logits.
 
-        Shares (B,) of 1/B make it the mean. `refresh`
-        must have been called since adapters changed.
+        Shares (B,) of 1/B make it the mean. `refresh` must have been called since adapters changed.
         """
         tape: list[tuple] = []
         hidden, norm = self._hidden(batch, drop, self.first_adapted, tape)

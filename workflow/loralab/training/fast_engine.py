@@ -30,13 +30,23 @@ class FastEngine:
     stride = 1
 
     def __init__(
-        self, model: GPT2, train: LabelledTexts, settings: Training, seed: int, dtype: torch.dtype
+        self,
+        model: GPT2,
+        train: LabelledTexts,
+        settings: Training,
+        seed: int,
+        dtype: torch.dtype,
+        rates_on_device: bool = False,
     ):
         self.train, self.settings, self.seed = train, settings, seed
         self.network = FastClassifier(model, dtype)
         self.flat = self.network.flat
         self.optimizer = flat_optimizer(
-            self.flat, settings.learning_rate, settings.loraplus_lr_ratio, settings.weight_decay
+            self.flat,
+            settings.learning_rate,
+            settings.loraplus_lr_ratio,
+            settings.weight_decay,
+            rates_on_device,
         )
 
     def take(self, step: int, batches: list[np.ndarray], rates: list[float]) -> list[dict]:

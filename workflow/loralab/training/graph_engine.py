@@ -14,21 +14,17 @@ from torch import Tensor
 
 from loralab.config import Training
 from loralab.fast.dropout import GeneratorDropout
-from loralab.fast.network import FastClassifier
 from loralab.fast.packing import PackedBatch
-from loralab.fast.parameters import flat_optimizer
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
-from loralab.training.batches import EncodedTexts
+from loralab.training.fast_engine import FastEngine
 from loralab.training.labelled import LabelledTexts
-from loralab.training.prediction import predict_packed
-from loralab.training.resume import fill_optimizer, optimizer_tensors
 
 WARM_UPS = 2  # steps before a capture, in which libraries choose kernels and allocate
 RESULTS = ("loss", "gradient_norm", "correct")  # what a step leaves
 
 
-class GraphEngine:
+class GraphEngine(FastEngine):
     """As `FastEngine`, on padded batches whose length is rounded up, so that few graphs are needed.
 
     A smaller batch is filled up with messages that count nothing.
@@ -37,21 +33,12 @@ class GraphEngine:
     def __init__(
         self, model: GPT2, train: LabelledTexts, settings: Training, seed: int, dtype: torch.dtype
     ):
-        self.train, self.settings, self.seed = train, settings, seed
+        super().__init__(model, train, settings, seed, dtype, rates_on_device=True)
         self.stride = settings.log_every
         self.device = model.head.weight.device
         self.padding_id, self.context = model.shape.end_of_text, model.shape.context
-        self.network = FastClassifier(model, dtype)
-        self.flat = self.network.flat
         self.data = _DeviceData(train, self.device)
         self.inputs = _StepInputs(settings, self.device)
-        self.optimizer = flat_optimizer(
-            self.flat,
-            settings.learning_rate,
-            settings.loraplus_lr_ratio,
-            settings.weight_decay,
-            rates_on_device=True,
-        )
         self.broken = torch.zeros((), device=self.device)  # 1 after a step that is not finite
         self.optimizer.grad_scale, self.optimizer.found_inf = None, self.broken
         self.drop = GeneratorDropout()
@@ -92,16 +79,16 @@ class GraphEngine:
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
                 self.inputs.cursor.zero_()
-                self._step(length)
+                self._padded_step(length)
         torch.cuda.current_stream().wait_stream(side)
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         self.graphs[length] = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graphs[length], pool=self.pool):
-            self._step(length)
+            self._padded_step(length)
         self.broken.zero_()
 
     @torch.no_grad()
-    def _step(self, length: int) -> None:
+    def _padded_step(self, length: int) -> None:
         """One step, of which nothing is read back."""
         self.network.refresh()
         self.flat.gradients.zero_()
@@ -145,25 +132,15 @@ class GraphEngine:
             places=None,
         )
 
-    def predict(self, texts: EncodedTexts) -> np.ndarray:
-        """As `PlainEngine.predict`."""
-        self.network.refresh()
-        return predict_packed(self.network, texts)
-
-    def state(self) -> dict[str, Tensor]:
-        """As `PlainEngine.state`."""
-        return {"trained.0": self.flat.values} | optimizer_tensors(self.optimizer)
-
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """As `PlainEngine.restore`; what was captured worked on other tensors."""
-        self.flat.values.copy_(tensors["trained.0"])
-        fill_optimizer(self.optimizer, tensors)
+        super().restore(tensors)
         self.graphs.clear()
 
     def close(self) -> None:
-        """Give the model's parameters tensors of their own again, and the graphs' memory back."""
+        """As `FastEngine.close`; the graphs' memory is given back, too."""
         self.graphs.clear()
-        self.flat.release()
+        super().close()
 
 
 class _DeviceData:
