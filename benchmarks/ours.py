@@ -49,7 +49,6 @@ class LoralabLoop:
         engine: str = "auto",
         trains: str = "lora",
     ):
-        keep_freed_memory()
         defaults = load_mapping([str(ROOT / "config.yaml")])
         settings = {
             "batch_size": BATCH_SIZE,
@@ -64,6 +63,7 @@ class LoralabLoop:
         model = build_model(conditions.dropout, precision, trains, lora).to(conditions.device)
         training = build(defaults["training"] | settings, Training)
         self.engine = build_engine(model, train, training, SEED)
+        keep_freed_memory()
         self.details = self.engine.description
         self.taken = 0
 

@@ -23,11 +23,13 @@ def keep_freed_memory() -> None:
     """Let the C library keep the large blocks that are freed, for the next step to take.
 
     It gives them back to the system otherwise, which maps and clears their pages anew at each step:
-    a tenth of a training's time. Where the library is not glibc, nothing changes.
+    a tenth of a training's time. What is free at the moment of this call, after a model was built,
+    is given back. Where the library is not glibc, nothing changes.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in malloc.h
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
+        library.malloc_trim(0)
         library.mallopt(mmap_threshold, 32 * 2**20)  # the largest that glibc takes
         library.mallopt(trim_threshold, 2**31 - 1)
 

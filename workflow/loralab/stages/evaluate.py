@@ -13,7 +13,7 @@ from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.metrics import evaluate, positive_label
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
-from loralab.model.devices import choose_device, keep_freed_memory, use_threads
+from loralab.model.devices import choose_device, use_threads
 from loralab.model.tokenizer import count_cut, load_tokenizer
 from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Write predictions, metrics, baselines, the most confident errors and the figures."""
     use_threads(job.threads)
-    keep_freed_memory()
     device = choose_device(job.config.training.device)
     classifier = load_classifier(job.layout, device)
     labels = classifier.labels

@@ -12,7 +12,6 @@ from loralab.model.classifier import add_adapters, add_head
 from loralab.model.devices import (
     choose_device,
     describe_device,
-    keep_freed_memory,
     peak_device_memory,
     use_threads,
 )
@@ -36,7 +35,6 @@ HISTORY_COLUMNS = [
 def run(job: Job) -> None:
     """Write the adapter, the history of every step, `training.json` and the curves."""
     use_threads(job.threads)
-    keep_freed_memory()
     config, settings = job.config, job.config.training
     device = choose_device(settings.device)
     tokenizer = load_tokenizer(job.layout.tokenizer)

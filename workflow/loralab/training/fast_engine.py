@@ -21,7 +21,7 @@ from loralab.training.resume import fill_optimizer, optimizer_tensors
 
 # A batch of more tokens is computed in parts, whose gradients add up: no slower, as this many rows
 # fill the processor, and it bounds the memory that the tape takes.
-TOKENS_A_PART = 768
+TOKENS_A_PART = 512
 
 
 class FastEngine:

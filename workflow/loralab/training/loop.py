@@ -13,6 +13,7 @@ from tqdm import tqdm
 from loralab.config import Training
 from loralab.errors import LoralabError
 from loralab.interrupts import deferred_interrupts
+from loralab.model.devices import keep_freed_memory
 from loralab.model.gpt2 import GPT2
 from loralab.training.batches import epoch_batches
 from loralab.training.engines import Engine, build_engine
@@ -73,6 +74,7 @@ def train_classifier(
     """
     steps = _steps_per_epoch(len(train), settings)
     engine = build_engine(model, train, settings, seed)
+    keep_freed_memory()
     try:
         fit = _start(engine, model, train, settings, seed, steps, resume)
         run = fit.run
