@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from loralab.fast.attention import beyond, future
 from loralab.fast.dropout import NOTHING_DROPPED, Dropout
 from loralab.fast.network import FastClassifier
 from loralab.model.classifier import add_adapters, add_head
@@ -183,3 +184,10 @@ def test_released_parameters_are_tensors_of_their_own_with_the_same_values(new_m
         if parameter.requires_grad:
             assert parameter.is_contiguous() and parameter.grad is None
             assert parameter.untyped_storage().nbytes() == parameter.nbytes
+
+
+@pytest.mark.parametrize("hidden", [beyond, future])
+def test_what_hides_keys_is_made_where_the_batch_is(hidden):
+    texts, rows, _ = a_batch([5, 9, 3])
+    packed = packed_batch(texts, rows, SHAPE.end_of_text, torch.device("meta"))
+    assert hidden(packed, torch.float32).device.type == "meta"

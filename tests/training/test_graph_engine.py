@@ -121,7 +121,7 @@ def test_what_was_saved_is_gone_on_from(graph_engine, new_classifier):
     assert torch.equal(second.flat.values, whole.flat.values)
 
 
-def test_lengths_are_rounded_up_by_an_eighth_or_a_few_tokens():
+def test_lengths_are_rounded_up_by_a_quarter_or_a_few_tokens():
     assert [_round_up(n, 256) for n in (1, 8, 9, 64, 65, 128, 129, 250)] == [
         *(8, 8, 16, 64, 80, 128, 160, 256)
     ]

@@ -61,7 +61,7 @@ def self_attention(
     if qkv.is_cuda:
         return _fused(qkv, batch, heads, drop.share(share))
     q, k, v = split_heads(qkv, batch, 3, heads)
-    mixed, saved = attend(q, k, v, _future(batch, q.dtype), drop, share)
+    mixed, saved = attend(q, k, v, future(batch, q.dtype), drop, share)
     return join_heads([mixed], batch, qkv.dtype), (batch, saved)
 
 
@@ -116,9 +116,10 @@ def beyond(batch: PackedBatch, dtype: torch.dtype) -> Tensor:  # (B, 1, 1, T)
     return scores.masked_fill_(ended, -torch.inf)[:, None, None]
 
 
-def _future(batch: PackedBatch, dtype: torch.dtype) -> Tensor:  # (T, T)
+def future(batch: PackedBatch, dtype: torch.dtype) -> Tensor:  # (T, T)
     """-inf at the places after each place, 0 elsewhere."""
-    return torch.full((batch.longest, batch.longest), -torch.inf, dtype=dtype).triu_(1)
+    square, device = (batch.longest, batch.longest), batch.lengths.device
+    return torch.full(square, -torch.inf, dtype=dtype, device=device).triu_(1)
 
 
 def _laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
 """Training steps on a CUDA GPU: the fast path as one captured graph a length, replayed.
 
-A batch of eight short messages is some thousand kernels of a few microseconds: launched one by one
-they take ten times as long as they run. So the data lie on the device, a step reads its rows, its
+A batch of eight short messages is hundreds of kernels of a few microseconds: launched one by one
+they take many times as long as they run. So the data lie on the device, a step reads its rows, its
 learning rate and its random seed there and leaves its loss there, and nothing waits for an answer
 until `stride` steps are done.
 """
@@ -188,6 +188,6 @@ class _StepInputs:
 
 
 def _round_up(length: int, context: int) -> int:
-    """To a multiple of 8, 16 or 32: an eighth of the length, or less, is padding."""
+    """To a multiple of 8, 16 or 32, the longer the coarser: few different lengths."""
     step = 8 if length <= 64 else 16 if length <= 128 else 32
     return min(-(-int(length) // step) * step, context)
