@@ -29,5 +29,7 @@ rule all:
         rules.inject.output,
         rules.gradcheck.output,
         rules.train.output,
+        BASELINE_FILES,
+        baseline_manifests(),
         rules.evaluate.output,
         rules.report.output,

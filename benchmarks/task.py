@@ -16,8 +16,9 @@ from loralab.data.messages import MessageFormat, read_messages
 from loralab.data.splitting import split_as_the_lab
 from loralab.fetching.archives import extract_member
 from loralab.fetching.pinned import Pinned, find_in_mirror
-from loralab.model.tokenizer import load_tokenizer, train_bpe, write_tokenizer
-from loralab.stages.encoding import encode_labelled
+from loralab.model.tokenizer import encode, load_tokenizer, train_bpe, write_tokenizer
+from loralab.stages.labels import label_indices
+from loralab.training.batches import EncodedTexts
 from loralab.training.labelled import LabelledTexts
 
 from benchmarks.conditions import MAX_LENGTH, ROOT, SEED
@@ -40,7 +41,8 @@ def load_task() -> Task:
         )
     labels = settings["data"]["labels"]
     table = split_as_the_lab(messages, labels, SEED).tables["train"]
-    train = encode_labelled(table, tokenizer, labels, MAX_LENGTH)
+    texts = EncodedTexts.from_lists(encode(tokenizer, t, MAX_LENGTH) for t in table["text"])
+    train = LabelledTexts(texts, label_indices(table, labels))
     lengths = train.texts.lengths
     description = {
         "source": source,

@@ -137,11 +137,13 @@ class Lora(Section):
     exclude: list[str]
     layers: Layers
     injections: int
+    fan_in: str
 
 
 @dataclass(frozen=True)
 class Head(Section):
     bias: bool
+    position: str
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,8 @@ class Config(Section):
     report: Report
 
 
+SPLIT_NAMES = ("train", "validation", "test")
+
 # Settings that a stage may read but that never make a result stale: where the same bytes are
 # found, what the run is called (but for the report, which prints it), on which device, how often it
 # is saved and how often it speaks.
@@ -206,6 +210,15 @@ RUNTIME_SETTINGS = (
 # What each stage reads, and so what makes it stale. A section's name stands for all its leaves.
 # Where a stage needs the place of a resource only, it lists that resource's name.
 _MODEL = ("seed", "base.name", "data.labels", "lora", "head", "training.dropout")
+_TEXTS = ("seed", "data.labels")
+_FROZEN = ("seed", "tokenizer.name", "base.name", "data.labels", "evaluation.batch_size")
+_TRAINED = (*_FROZEN, "head", "training")
+# Each baseline is a stage of its own, `baseline_<name>`, so that none reruns for another's sake.
+BASELINES = {
+    **dict.fromkeys(("majority", "tfidf_words", "tfidf_characters", "naive_bayes"), _TEXTS),
+    "frozen_features": (*_FROZEN, "head.position", "training.precision", "training.max_length"),
+    **dict.fromkeys(("head_only", "last_block", "full"), _TRAINED),
+}
 STAGE_SETTINGS = {
     "download": (
         *("data.dataset", "data.format", "data.source", "data.urls", "data.file", "data.sha256"),
@@ -220,14 +233,15 @@ STAGE_SETTINGS = {
     "inject": (*_MODEL, "data.dataset"),
     "gradcheck": _MODEL,
     "train": (*_MODEL, "tokenizer.name", "training"),
+    **{f"baseline_{name}": settings for name, settings in BASELINES.items()},
     "evaluate": (
-        *("seed", "tokenizer.name", "base.name", "data.labels", "head"),
-        *("training", "evaluation"),
+        *("seed", "tokenizer.name", "base.name", "data.labels"),
+        *("head.position", "training.precision", "training.max_length", "evaluation"),
     ),
     "report": (
         *("experiment", "seed", "data.dataset", "data.source", "data.parser", "split.protocol"),
-        *("tokenizer.name", "base.name", "base.source"),
-        *("lora", "head.bias", "training", "evaluation.batch_size", "report"),
+        *("tokenizer.name", "base.name", "base.source", "lora", "head", "training"),
+        *("evaluation.batch_size", "evaluation.baselines", "report"),
     ),
 }
 

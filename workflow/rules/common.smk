@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from loralab.config import build, runtime_settings
+from loralab.config import STAGE_SETTINGS, build, runtime_settings
 from loralab.config_file import default_threads, restore_types, validate
 from loralab.errors import LoralabError
 from loralab.model.shapes import base_shape, linear_layers
@@ -31,6 +31,8 @@ RUN, DATASET, MESSAGES = LAYOUT.run, LAYOUT.dataset, LAYOUT.messages
 TOKENIZER, TOKENIZER_FILES = LAYOUT.tokenizer, LAYOUT.tokenizer_files
 BASE, BASE_FILES = LAYOUT.base, LAYOUT.base_files
 ADAPTER_FILES = LAYOUT.adapter_files
+SPLIT_FILES = list(LAYOUT.split_files.values())
+BASELINES, BASELINE_FILES = list(LAYOUT.baselines), LAYOUT.baseline_files
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 
@@ -113,6 +115,17 @@ def local_files(section, *names):
                 f"{section}: Snakemake takes braces in {path} for wildcards; rename it"
             )
     return paths
+
+
+def baseline_inputs(baseline):
+    """What a baseline reads beside the messages: the base model, where it is made from that."""
+    reads_model = "base.name" in STAGE_SETTINGS[f"baseline_{baseline}"]
+    return TOKENIZER_FILES + BASE_FILES if reads_model else []
+
+
+def baseline_manifests():
+    """One for each baseline: it names all that the stage wrote."""
+    return [f"{folder}/manifest.json" for folder in LAYOUT.baselines.values()]
 
 
 def pretraining_outputs():

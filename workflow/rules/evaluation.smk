@@ -1,10 +1,44 @@
+# What the adapter is measured against, on the same messages; then the adapter itself.
+
+
+for baseline in BASELINES:
+
+    rule:
+        name:
+            f"baseline_{baseline}"
+        input:
+            by_content(
+                f"baseline_{baseline}",
+                SPLIT_FILES,
+                baseline_inputs(baseline),
+            ),
+        output:
+            f"{RUN}/baselines/{baseline}/predictions.csv",
+            f"{RUN}/baselines/{baseline}/baseline.json",
+            f"{RUN}/baselines/{baseline}/manifest.json",
+        log:
+            f"{LOGS}/baseline_{baseline}.log",
+        benchmark:
+            f"{LOGS}/baseline_{baseline}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=8000,
+            runtime=240,
+            gpu=1 if baseline_inputs(baseline) else 0,
+        params:
+            fingerprint=stage_fingerprint(f"baseline_{baseline}"),
+        shell:
+            command(f"baseline_{baseline}")
+
+
 rule evaluate:
     input:
         by_content(
             "evaluate",
-            f"{RUN}/split/train.csv",
-            f"{RUN}/split/validation.csv",
-            f"{RUN}/split/test.csv",
+            SPLIT_FILES,
+            BASELINE_FILES,
             ADAPTER_FILES,
             TOKENIZER_FILES,
             BASE_FILES,

@@ -9,6 +9,8 @@ rule report:
             rules.inject.output,
             rules.gradcheck.output,
             rules.train.output,
+            BASELINE_FILES,
+            baseline_manifests(),
             rules.evaluate.output,
         ),
     output:

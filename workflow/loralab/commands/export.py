@@ -16,7 +16,7 @@ from loralab.errors import LoralabError
 from loralab.model.export import LogitChange, export_classifier, logit_change, make_exportable
 from loralab.model.lora import unmerge
 from loralab.provenance import MANIFEST, check_inputs, write_json
-from loralab.stages.encoding import PRECISIONS
+from loralab.stages.encoding import PADDING, PRECISIONS
 from loralab.stages.inference import Classifier, load_classifier
 from loralab.stages.layout import Layout
 from loralab.training.prediction import predict_logits
@@ -44,6 +44,11 @@ def export(options: argparse.Namespace) -> None:
     with _workshop(target) as folder:
         layout = layout_of(options.run)
         classifier = load_classifier(layout, torch.device("cpu"))
+        if classifier.config.head.position == PADDING:
+            raise LoralabError(
+                f"{options.run} has head.position padding, and transformers reads the last token; "
+                "train it with head.position last_token"
+            )
         change = _merge(classifier, _test_texts(layout), PRECISIONS[options.precision])
         export_classifier(classifier.model, classifier.labels, folder)
         _write_tokenizer(layout, classifier, folder)
@@ -70,8 +75,8 @@ def _workshop(target: Path) -> Iterator[Path]:
 
 
 def _test_texts(layout: Layout) -> list[str]:
-    path = layout.run / "split" / "test.csv"
-    check_inputs(layout.run / "evaluate" / MANIFEST, [path])
+    path = layout.split_files["test"]
+    check_inputs(layout.folder("evaluate") / MANIFEST, [path])
     return list(read_table(path)["text"])
 
 

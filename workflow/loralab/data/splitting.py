@@ -8,7 +8,6 @@ import pandas as pd
 from loralab.errors import LoralabError, raise_all
 from loralab.randomness import stream_seed
 
-SPLIT_NAMES = ("train", "validation", "test")
 LAB_TRAIN_SHARE = 0.8
 
 

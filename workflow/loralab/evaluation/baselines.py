@@ -1,29 +1,149 @@
-"""What an adapter is measured against: classifiers that need no neural network."""
+"""What an adapter is measured against: classifiers that are old, small, or know nothing.
+
+What such a classifier has to choose for itself, the strength of its regularisation say, is chosen
+by the log loss of the validation messages, so that it is no straw man. Where a split has none, a
+tenth of train stands in for them, and what was chosen is fitted again on all of train.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.base import ClassifierMixin
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from loralab.randomness import stream_seed
+
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # scikit-learn's C: the larger, the freer
+SMOOTHINGS = (0.01, 0.03, 0.1, 0.3, 1.0)  # added to every count of naive Bayes
+TINY = np.finfo(float).tiny
+
+Predict = Callable[[Any], np.ndarray]  # from n inputs to probabilities, (n, labels)
 
 
-def majority(train_labels: np.ndarray, labels: int, n: int) -> np.ndarray:
-    """The shares of the labels in train, as the probabilities of each of `n` texts: (n, labels)."""
-    shares = np.bincount(train_labels, minlength=labels) / len(train_labels)
-    return np.tile(shares, (n, 1))
+@dataclass(frozen=True)
+class Labelled:
+    """Inputs, such as (n,) texts or (n, features), and the index of each one's label, (n,)."""
+
+    inputs: Any
+    labels: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> "Labelled":
+        return Labelled(self.inputs[chosen], self.labels[chosen])
 
 
-def tfidf(
-    train_texts: list[str], train_labels: np.ndarray, labels: int, texts: list[str]
-) -> np.ndarray:
-    """Character n-grams within words, logistic regression: (n, labels) probabilities.
+@dataclass(frozen=True)
+class Choice:
+    """What was tried and kept: `setting` names it, `tried` has the log loss of each value."""
 
-    2 to 5 characters, sublinear term frequency, C = 10: a second of work.
-    """
-    model = make_pipeline(
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=1000),
+    setting: str
+    value: float
+    tried: dict[float, float]
+    messages: str  # on which it was chosen
+
+
+def fit_baseline(
+    name: str, train: Labelled, validation: Labelled | None, labels: int, seed: int
+) -> tuple[Predict, Choice | None]:
+    """The baseline `name`, of those that scikit-learn fits, and what it chose, if anything."""
+    if name == "majority":
+        return _majority(train, labels), None
+    if name == "naive_bayes":
+        fit, setting, values = _naive_bayes, "smoothing", SMOOTHINGS
+    else:
+        fit, setting, values = _LOGISTIC[name], "C", PENALTIES
+    return choose(
+        lambda value, part: fit(value, part, labels), setting, values, train, validation, seed
     )
-    model.fit(train_texts, train_labels)
-    probabilities = np.zeros((len(texts), labels))
-    probabilities[:, model.classes_] = model.predict_proba(texts)
-    return probabilities
+
+
+def choose(
+    fit: Callable[[float, Labelled], Predict],
+    setting: str,
+    values: Sequence[float],
+    train: Labelled,
+    validation: Labelled | None,
+    seed: int,
+) -> tuple[Predict, Choice]:
+    """Fit with each value; keep the one whose log loss is lowest where it was not fitted."""
+    part, judges = (train, validation) if validation else hold_out(train, seed)
+    tried: dict[float, float] = {}
+    for value in values:
+        fitted = fit(value, part)
+        tried[value] = log_loss(fitted(judges.inputs), judges.labels)
+        if tried[value] == min(tried.values()):
+            best, kept = value, fitted
+    messages = "validation" if validation else "a tenth of train, kept apart for it"
+    return kept if validation else fit(best, train), Choice(setting, best, tried, messages)
+
+
+def hold_out(train: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+    """Train without a tenth of each class, drawn at random (one at the least), and that tenth."""
+    generator = np.random.default_rng(stream_seed(seed, "baselines/hold out"))
+    held_out = np.zeros(len(train.labels), dtype=bool)
+    for label in np.unique(train.labels):
+        rows = generator.permutation(np.flatnonzero(train.labels == label))
+        held_out[rows[: max(1, len(rows) // 10) if len(rows) > 1 else 0]] = True
+    return train.rows(~held_out), train.rows(held_out)
+
+
+def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean of −log p of the true label; a probability of 0 counts as the smallest number."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], TINY)).mean())
+
+
+def _majority(train: Labelled, labels: int) -> Predict:
+    """The shares of the labels in train, whatever the text."""
+    shares = np.bincount(train.labels, minlength=labels) / len(train.labels)
+    return lambda texts: np.tile(shares, (len(texts), 1))
+
+
+def _tfidf_words(penalty: float, train: Labelled, labels: int) -> Predict:
+    """Words and pairs of them, sublinear term frequency, logistic regression."""
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+")
+    return _fitted(make_pipeline(features, _logistic(penalty)), train, labels)
+
+
+def _tfidf_characters(penalty: float, train: Labelled, labels: int) -> Predict:
+    """2 to 5 characters within words, sublinear term frequency, logistic regression."""
+    features = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    return _fitted(make_pipeline(features, _logistic(penalty)), train, labels)
+
+
+def _frozen_features(penalty: float, train: Labelled, labels: int) -> Predict:
+    """Features of a model that is not trained, each brought to variance 1."""
+    return _fitted(make_pipeline(StandardScaler(), _logistic(penalty)), train, labels)
+
+
+def _naive_bayes(smoothing: float, train: Labelled, labels: int) -> Predict:
+    """Counts of words, multinomial naive Bayes."""
+    features = CountVectorizer(token_pattern=r"\S+")
+    return _fitted(make_pipeline(features, MultinomialNB(alpha=smoothing)), train, labels)
+
+
+_LOGISTIC = {
+    "tfidf_words": _tfidf_words,
+    "tfidf_characters": _tfidf_characters,
+    "frozen_features": _frozen_features,
+}
+
+
+def _logistic(penalty: float) -> LogisticRegression:
+    return LogisticRegression(C=penalty, max_iter=2000)
+
+
+def _fitted(model: ClassifierMixin, train: Labelled, labels: int) -> Predict:
+    """The fitted model; a label that train does not have gets probability 0."""
+    model.fit(train.inputs, train.labels)
+
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        probabilities = np.zeros((len(inputs), labels))
+        probabilities[:, model.classes_] = model.predict_proba(inputs)
+        return probabilities
+
+    return predict

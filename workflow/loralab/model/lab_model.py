@@ -25,6 +25,7 @@ LORA = Lora(
     exclude=[],
     layers=Layers(first=0, last=None),
     injections=1,
+    fan_in="in_features",
 )
 BATCH, LENGTH = 2, 256  # of the lab's gradient check
 

@@ -42,16 +42,19 @@ def load_tokenizer(folder: Path) -> tiktoken.Encoding:
     )
 
 
-def encode(tokenizer: tiktoken.Encoding, text: str, max_length: int) -> list[int]:
+def encode(
+    tokenizer: tiktoken.Encoding, text: str, max_length: int, padded: bool = False
+) -> list[int]:
     """Token ids of a text, cut at `max_length`; at least one.
 
-    As in the lab, `<|endoftext|>` inside a message becomes that one token. Raises LoralabError for
-    an empty text, which has no token to classify at.
+    As in the lab, `<|endoftext|>` inside a message becomes that one token. With `padded`, as many
+    of it as make `max_length` follow the text and are read like it, so that the last token is one
+    of padding. Raises LoralabError for an empty text, which has no token to classify at.
     """
     ids = tokenizer.encode(text, allowed_special={END_OF_TEXT})[:max_length]
     if not ids:
         raise LoralabError("an empty text cannot be classified; give at least one character")
-    return ids
+    return ids + [tokenizer.eot_token] * (max_length - len(ids)) if padded else ids
 
 
 def count_cut(tokenizer: tiktoken.Encoding, texts: Iterable[str], max_length: int) -> int:

@@ -6,9 +6,14 @@ import pandas as pd
 
 THIS_RUN = "LoRA (this run)"
 BASELINE_NAMES = {
-    "head_only": "head only",
-    "tfidf": "character TF-IDF + logistic regression",
     "majority": "majority class",
+    "tfidf_words": "word TF-IDF + logistic regression",
+    "tfidf_characters": "character TF-IDF + logistic regression",
+    "naive_bayes": "naive Bayes",
+    "frozen_features": "frozen features + logistic regression",
+    "head_only": "head only",
+    "last_block": "last block and head",
+    "full": "full fine-tuning",
 }
 NO_BLOCK = "no block"
 

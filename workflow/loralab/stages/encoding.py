@@ -12,10 +12,12 @@ from loralab.data.messages import read_table_in_chunks
 from loralab.errors import LoralabError, raise_all
 from loralab.model.gpt2 import GPT2
 from loralab.model.tokenizer import encode
+from loralab.stages.labels import label_indices
 from loralab.training.batches import EncodedTexts
 from loralab.training.labelled import LabelledTexts
 
 ROWS_AT_A_TIME = 10_000
+PADDING = "padding"  # of head.position: the head reads there, as the lab of another year did
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -34,7 +36,12 @@ def check_sizes(model: GPT2, tokenizer: tiktoken.Encoding, max_length: int) -> N
 
 
 def read_labelled(
-    path: Path, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int, scratch: Path
+    path: Path,
+    tokenizer: tiktoken.Encoding,
+    labels: list[str],
+    max_length: int,
+    scratch: Path,
+    padded: bool = False,
 ) -> LabelledTexts:
     """A split's texts, encoded, with the index of each label.
 
@@ -47,7 +54,7 @@ def read_labelled(
         for table in read_table_in_chunks(path, ROWS_AT_A_TIME):
             _check_labels(table, labels, path)
             places.append(label_indices(table, labels))
-            yield from (encode(tokenizer, text, max_length) for text in table["text"])
+            yield from (encode(tokenizer, t, max_length, padded) for t in table["text"])
 
     texts = EncodedTexts.on_disk(encoded(), scratch)
     return LabelledTexts(texts, np.concatenate([np.zeros(0, dtype=np.int64), *places]))
@@ -58,16 +65,3 @@ def _check_labels(table: pd.DataFrame, labels: list[str], path: Path) -> None:
     raise_all(
         [f"label {u!r} is not among data.labels; run split again" for u in unknown], str(path)
     )
-
-
-def encode_labelled(
-    table: pd.DataFrame, tokenizer: tiktoken.Encoding, labels: list[str], max_length: int
-) -> LabelledTexts:
-    """The texts of a table of messages, encoded, with the index of each label in `labels`."""
-    texts = EncodedTexts.from_lists(encode(tokenizer, t, max_length) for t in table["text"])
-    return LabelledTexts(texts, label_indices(table, labels))
-
-
-def label_indices(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
-    """The place in `labels` of each message's label, (n,)."""
-    return np.array([labels.index(label) for label in table["label"]], dtype=np.int64)

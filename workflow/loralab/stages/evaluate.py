@@ -1,31 +1,21 @@
 """Stage `evaluate`: predict every split, measure, and set baselines beside it."""
 
-import logging
-
 import numpy as np
 import pandas as pd
-import torch
 
 from loralab.data.messages import read_table, write_table
-from loralab.data.splitting import SPLIT_NAMES
-from loralab.evaluation.baselines import majority, tfidf
 from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.metrics import evaluate, positive_label
-from loralab.model.checkpoints import load_base
-from loralab.model.classifier import add_head
 from loralab.model.devices import choose_device, use_threads
-from loralab.model.tokenizer import count_cut, load_tokenizer
+from loralab.model.tokenizer import count_cut
 from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
-from loralab.stages.encoding import PRECISIONS, encode_labelled, label_indices
-from loralab.stages.inference import Classifier, float32_network, load_classifier
+from loralab.stages.inference import Classifier, load_classifier
+from loralab.stages.labels import label_indices
+from loralab.stages.predictions import prediction_table, read_probabilities
 from loralab.stages.runner import Job, Stage, main
-from loralab.training.loop import train_classifier
-from loralab.training.prediction import predict_packed
-
-log = logging.getLogger(__name__)
 
 
 def run(job: Job) -> None:
@@ -34,17 +24,17 @@ def run(job: Job) -> None:
     device = choose_device(job.config.training.device)
     classifier = load_classifier(job.layout, device)
     labels = classifier.labels
-    tables = {name: read_table(job.layout.run / "split" / f"{name}.csv") for name in SPLIT_NAMES}
+    tables = {name: read_table(path) for name, path in job.layout.split_files.items()}
     tables = {name: table for name, table in tables.items() if len(table)}
     predictions, measured, found = [], {}, {}
     for name, table in tables.items():
         found[name] = classifier.probabilities(list(table["text"]))
-        predictions.append(_prediction_table("split", name, table, found[name], labels))
+        predictions.append(prediction_table("split", name, table, found[name], labels))
         measured[name] = evaluate(found[name], label_indices(table, labels), labels)
     everything = pd.concat(predictions)
     write_table(everything, job.folder / "predictions.csv")
     _write_errors(job, everything, tables)
-    baselines = _baselines(job, tables, labels, device)
+    baselines = {n: p["test"] for n, p in _baselines(job, tables, labels).items()}
     _write_baselines(job, tables["test"], labels, baselines)
     truth = label_indices(tables["test"], labels)
     summary = {
@@ -65,17 +55,6 @@ def _count_cut(classifier: Classifier, table: pd.DataFrame) -> int:
     return count_cut(classifier.tokenizer, table["text"], max_length)
 
 
-def _prediction_table(
-    kind: str, name: str, table: pd.DataFrame, probabilities: np.ndarray, labels: list[str]
-) -> pd.DataFrame:
-    """One row a message: where it is from, its label, the one predicted, every probability."""
-    result = pd.DataFrame({kind: name, "id": table["id"], "label": table["label"]})
-    result["predicted"] = [labels[index] for index in probabilities.argmax(axis=1)]
-    for place, label in enumerate(labels):
-        result[f"p_{label}"] = probabilities[:, place]
-    return result
-
-
 def _write_errors(job: Job, predictions: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
     """The test messages that the model got wrong, the most confident first."""
     test = predictions[predictions["split"] == "test"].drop(columns="split")
@@ -87,32 +66,23 @@ def _write_errors(job: Job, predictions: pd.DataFrame, tables: dict[str, pd.Data
 
 
 def _baselines(
-    job: Job, tables: dict[str, pd.DataFrame], labels: list[str], device: torch.device
-) -> dict[str, np.ndarray]:
-    """Each baseline's probabilities of the test messages, (n, labels)."""
-    train, test = tables["train"], tables["test"]
-    train_labels = label_indices(train, labels)
-    texts = list(train["text"]), list(test["text"])
-    make = {
-        "majority": lambda: majority(train_labels, len(labels), len(test)),
-        "tfidf": lambda: tfidf(texts[0], train_labels, len(labels), texts[1]),
-        "head_only": lambda: _head_only(job, tables, labels, device),
+    job: Job, tables: dict[str, pd.DataFrame], labels: list[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Each baseline's probabilities, (n, labels), of the messages of validation and test."""
+    judged = {name: table for name, table in tables.items() if name != "train"}
+    return {
+        name: read_probabilities(folder / "predictions.csv", judged, labels)
+        for name, folder in job.layout.baselines.items()
     }
-    found = {}
-    for name in job.config.evaluation.baselines:
-        log.info("baseline %s", name)
-        found[name] = make[name]()
-    return found
 
 
 def _write_baselines(
     job: Job, test: pd.DataFrame, labels: list[str], baselines: dict[str, np.ndarray]
 ) -> None:
     # An empty table first, so that no baseline at all still leaves a file with its columns.
-    nobody = _prediction_table("baseline", "", test[:0], np.zeros((0, len(labels))), labels)
+    nobody = prediction_table("baseline", "", test[:0], np.zeros((0, len(labels))), labels)
     tables = [
-        _prediction_table("baseline", name, test, found, labels)
-        for name, found in baselines.items()
+        prediction_table("baseline", name, test, found, labels) for name, found in baselines.items()
     ]
     write_table(pd.concat([nobody, *tables]), job.folder / "baseline_predictions.csv")
 
@@ -120,26 +90,6 @@ def _write_baselines(
 def _compare(own: np.ndarray, baseline: np.ndarray, truth: np.ndarray) -> dict:
     """The adapter (first) against a baseline (second), on the test messages."""
     return mcnemar(own.argmax(axis=1) == truth, baseline.argmax(axis=1) == truth)
-
-
-def _head_only(
-    job: Job, tables: dict[str, pd.DataFrame], labels: list[str], device: torch.device
-) -> np.ndarray:
-    """The experiment's own recipe with no adapter: only the head is trained."""
-    config, settings = job.config, job.config.training
-    tokenizer = load_tokenizer(job.layout.tokenizer)
-    model = load_base(job.layout.base, settings.dropout, PRECISIONS[settings.precision])
-    model.requires_grad_(False)
-    add_head(model, len(labels), config.head.bias, config.seed)
-    model.to(device)
-    texts = {
-        name: encode_labelled(table, tokenizer, labels, settings.max_length)
-        for name, table in tables.items()
-    }
-    train_classifier(model, texts["train"], texts.get("validation"), settings, config.seed)
-    # As the adapter is measured: in float32, whatever it was trained in.
-    network = float32_network(model.float())
-    return predict_packed(network, texts["test"].texts, config.evaluation.batch_size)
 
 
 def _draw(job: Job, labels: list[str]) -> None:
@@ -159,7 +109,8 @@ STAGE = Stage(
     name="evaluate",
     summary="Predict every split, measure it, and set baselines beside it.",
     inputs=lambda layout: [
-        *(layout.run / "split" / f"{name}.csv" for name in SPLIT_NAMES),
+        *layout.split_files.values(),
+        *layout.baseline_files,
         *layout.adapter_files,
         *layout.tokenizer_files,
         *layout.base_files,

@@ -49,7 +49,7 @@ def run(job: Job) -> None:
     model.train()
     ids = _random_ids(model, config.seed)
     # What the plan lists and not what the model holds: a second injection is to be found out.
-    plan = read_plan(job.layout.run / "inject" / "plan.csv", config.lora.variant)
+    plan = read_plan(job.layout.folder("inject") / "plan.csv", config.lora.variant)
     adapters = set(planned_names(plan))
     before = parameter_hashes(model)
     before_head = gradients(model, language_model_loss(model, ids))
@@ -121,7 +121,7 @@ STAGE = Stage(
     summary="Check on the experiment's own model that exactly the right tensors get gradients.",
     inputs=lambda layout: [
         *layout.base_files,
-        layout.run / "inject" / "plan.csv",
+        layout.folder("inject") / "plan.csv",
     ],
     outputs=("gradients.csv", "gradients.json", "gradients.png"),
     run=run,

@@ -15,7 +15,7 @@ from loralab.model.checkpoints import load_base
 from loralab.model.gpt2 import GPT2
 from loralab.model.lora import merge
 from loralab.model.tokenizer import encode, load_tokenizer
-from loralab.stages.encoding import PRECISIONS, check_sizes
+from loralab.stages.encoding import PADDING, PRECISIONS, check_sizes
 from loralab.stages.layout import Layout
 from loralab.training.batches import EncodedTexts
 from loralab.training.prediction import predict_packed
@@ -38,7 +38,8 @@ class Classifier:
     def encode(self, texts: list[str]) -> EncodedTexts:
         """The texts as the model reads them."""
         max_length = self.config.training.max_length
-        return EncodedTexts.from_lists(encode(self.tokenizer, t, max_length) for t in texts)
+        padded = self.config.head.position == PADDING
+        return EncodedTexts.from_lists(encode(self.tokenizer, t, max_length, padded) for t in texts)
 
 
 def load_classifier(
@@ -54,7 +55,7 @@ def load_classifier(
     # change with the texts that share its batch.
     model = load_base(layout.base, dtype=PRECISIONS[config.training.precision]).float()
     check_sizes(model, tokenizer, config.training.max_length)
-    folder = adapter or layout.run / "train" / "adapter"
+    folder = adapter or layout.adapter
     labels = load_adapter(model, folder)
     if len(labels) < 2:
         raise LoralabError(

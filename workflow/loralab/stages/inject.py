@@ -46,7 +46,7 @@ def _claims(job: Job) -> list[dict]:
         once=measure_lab_model(injections=1),
         twice=measure_lab_model(injections=2),
         check_cannot_fail=lab_check_passes_with_every_b_frozen(),
-        split=read_json(job.layout.run / "split" / "split.json"),
+        split=read_json(job.layout.folder("split") / "split.json"),
         data_sha256=read_json(job.layout.dataset / "source.json")["sha256"],
     )
 
@@ -60,7 +60,7 @@ STAGE = Stage(
     summary="Plan and inject the adapters, count parameters, check the published counts.",
     inputs=lambda layout: [
         *layout.base_files,
-        layout.run / "split" / "split.json",
+        layout.folder("split") / "split.json",
         layout.dataset / "source.json",
     ],
     outputs=(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from loralab.config import STAGE_SETTINGS, Config
+from loralab.config import BASELINES, SPLIT_NAMES, STAGE_SETTINGS, Config
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,46 @@ class Layout:
         return [self.base / name for name in ("model.safetensors", "config.json")]
 
     @property
+    def adapter(self) -> Path:
+        return self.folder("train") / "adapter"
+
+    @property
     def adapter_files(self) -> list[Path]:
         """What a stage that loads the trained adapter reads."""
-        names = ("adapter_model.safetensors", "adapter_config.json")
-        return [self.run / "train" / "adapter" / name for name in names]
+        return [self.adapter / n for n in ("adapter_model.safetensors", "adapter_config.json")]
+
+    @property
+    def split_files(self) -> dict[str, Path]:
+        """The messages of each split, by its name; those of a split that is left out are none."""
+        return {name: self.folder("split") / f"{name}.csv" for name in SPLIT_NAMES}
+
+    @property
+    def baselines(self) -> dict[str, Path]:
+        """The folder of each baseline that the adapter is measured against, by its name."""
+        return {name: self.folder(f"baseline_{name}") for name in self.config.evaluation.baselines}
+
+    @property
+    def baseline_files(self) -> list[Path]:
+        """What a stage that compares with the baselines reads."""
+        names = ("predictions.csv", "baseline.json")
+        return [folder / name for folder in self.baselines.values() for name in names]
 
     @property
     def places(self) -> dict[str, Path]:
         """The folder of every stage, each after those that it reads from."""
-        return {stage: self.folder(stage) for stage in STAGE_SETTINGS}
+        left_out = {f"baseline_{name}" for name in BASELINES.keys() - self.baselines.keys()}
+        return {stage: self.folder(stage) for stage in STAGE_SETTINGS if stage not in left_out}
 
     def folder(self, stage: str) -> Path:
         """The folder in which a stage writes its outputs and its manifest."""
         shared = {"download": "dataset", "tokenizer": "tokenizer", "weights": "base"}
         if stage in shared:
             return getattr(self, shared[stage])
-        return self.run if stage == "report" else self.run / stage
+        return self.run / place_in_run(stage)
+
+
+def place_in_run(stage: str) -> str:
+    """Where in the folder of an experiment, or of one of its runs, a stage writes."""
+    if stage == "report":
+        return "."
+    return stage.replace("baseline_", "baselines/")

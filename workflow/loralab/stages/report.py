@@ -19,7 +19,7 @@ def run(job: Job) -> None:
     settings = {
         "seed": config.seed,
         "lora": dataclasses.asdict(config.lora),
-        "head": {"bias": config.head.bias},
+        "head": dataclasses.asdict(config.head),
         "training": dataclasses.asdict(config.training),
         "data": {"source": config.data.source, "parser": config.data.parser},
         "split": {"protocol": config.split.protocol},

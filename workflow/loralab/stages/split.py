@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from loralab.config import SPLIT_NAMES
 from loralab.data.leakage import leakage
 from loralab.data.messages import MessageFormat, read_messages, write_table
-from loralab.data.splitting import SPLIT_NAMES, Splits, split_as_the_lab, split_by_class
+from loralab.data.splitting import Splits, split_as_the_lab, split_by_class
 from loralab.provenance import write_json
 from loralab.reporting.data_figures import class_counts, message_lengths
 from loralab.stages.runner import Job, Stage, main

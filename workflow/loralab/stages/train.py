@@ -21,7 +21,7 @@ from loralab.model.gradient_check import parameter_hashes
 from loralab.model.tokenizer import load_tokenizer
 from loralab.provenance import write_json
 from loralab.reporting.training_figures import training_curves
-from loralab.stages.encoding import PRECISIONS, check_sizes, read_labelled
+from loralab.stages.encoding import PADDING, PRECISIONS, check_sizes, read_labelled
 from loralab.stages.runner import Job, Stage, main, peak_memory_bytes
 from loralab.training.loop import LabelledTexts, TrainingRun, train_classifier
 from loralab.training.resume import ResumeFile
@@ -45,11 +45,12 @@ def run(job: Job) -> None:
     model.to(device)
     train, validation = (
         read_labelled(
-            job.layout.run / "split" / f"{name}.csv",
+            job.layout.folder("split") / f"{name}.csv",
             tokenizer,
             config.data.labels,
             settings.max_length,
             job.folder,
+            config.head.position == PADDING,
         )
         for name in ("train", "validation")
     )
@@ -117,11 +118,11 @@ STAGE = Stage(
     name="train",
     summary="Train adapters and head on the training messages.",
     inputs=lambda layout: [
-        layout.run / "split" / "train.csv",
-        layout.run / "split" / "validation.csv",
+        layout.folder("split") / "train.csv",
+        layout.folder("split") / "validation.csv",
         *layout.tokenizer_files,
         *layout.base_files,
-        layout.run / "gradcheck" / "gradients.json",
+        layout.folder("gradcheck") / "gradients.json",
     ],
     outputs=(
         *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),

@@ -52,6 +52,12 @@ class EncodedTexts:
             tokens = np.memmap(file, dtype=_ON_DISK, mode="r") if sum(lengths) else empty
         return cls(tokens, _offsets(lengths))
 
+    def __getitem__(self, rows: np.ndarray) -> "EncodedTexts":
+        """The texts at these places, which a mask may tell, in memory."""
+        places = np.arange(len(self))[rows]
+        parts = (self.tokens[self.offsets[i] : self.offsets[i + 1]].tolist() for i in places)
+        return EncodedTexts.from_lists(parts)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
