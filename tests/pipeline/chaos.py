@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
-from loralab.config import STAGE_SETTINGS
 from loralab.provenance import MANIFEST, canonical_json, sha256_file, sha256_text
 from loralab.verification import examine_as_recorded
 from project import PLACES, copy_of_the_project, snakemake, start_snakemake
@@ -146,12 +145,12 @@ def jobs_of(running: subprocess.Popen) -> dict[str, psutil.Process]:
 
 def places(folder: Path) -> dict[str, Path]:
     """Where the stages of the small experiment write."""
-    return {s: folder / PLACES.get(s, f"results/embedded/{s}") for s in STAGE_SETTINGS}
+    return {stage: folder / place for stage, place in PLACES.items()}
 
 
 def stage_seconds(folder: Path) -> dict[str, float]:
     """How long each stage of a finished run took, its start included."""
-    tables = {stage: folder / f"logs/embedded/{stage}.benchmark.tsv" for stage in STAGE_SETTINGS}
+    tables = {stage: folder / f"logs/embedded/{stage}.benchmark.tsv" for stage in PLACES}
     return {stage: pd.read_csv(path, sep="\t")["s"][0] for stage, path in tables.items()}
 
 
@@ -197,7 +196,7 @@ def main() -> None:
         chaos = Chaos(folder, reference, options.seed)
         chaos.kill(options.kills)
     killed = {stage for stages, _ in chaos.killed for stage in stages.split("+")}
-    assert options.kills < 60 or killed >= set(STAGE_SETTINGS), f"only {sorted(killed)} were killed"
+    assert options.kills < 60 or killed >= set(PLACES), f"only {sorted(killed)} were killed"
     table = pd.Series(chaos.killed).unstack(fill_value=0)
     table.loc["in all"] = table.sum()
     print(table.assign(total=table.sum(axis=1)).to_string())

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import yaml
 from dry_runs import dry_run
+from loralab.config import build
+from loralab.config_file import load_mapping, merge
+from loralab.stages.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow" / "loralab"
@@ -23,13 +26,8 @@ SMALL = {
 }
 
 
-# Of stages that do not write in results/embedded/<stage>.
-PLACES = {
-    "download": "resources/data/embedded-sms",
-    "tokenizer": "resources/tokenizer/embedded-bpe",
-    "weights": "resources/base/embedded-gpt2",
-    "report": "results/embedded",
-}
+# Where the stages of the small experiment write, in a project's folder.
+PLACES = Layout(build(merge(load_mapping([str(ROOT / "config.yaml")]), SMALL))).places
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

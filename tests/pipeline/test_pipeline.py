@@ -215,7 +215,7 @@ def test_the_rules_name_the_files_that_the_stages_read_and_write(finished):
     rules = planned(finished)
     assert len(rules) == 9
     for rule, files in rules.items():
-        folder = finished / PLACES.get(rule, f"results/embedded/{rule}")
+        folder = finished / PLACES[rule]
         manifest = json.loads((folder / "manifest.json").read_text())
         read = {os.path.relpath(folder / name, finished) for name in manifest["inputs"]}
         written = {os.path.relpath(folder / name, finished) for name in manifest["outputs"]}
@@ -227,7 +227,7 @@ def test_no_stage_reads_a_file_that_its_rule_does_not_name(finished):
     rules = planned(finished)
     for rule, files in rules.items():
         noted = (finished / "read" / f"loralab.stages.{rule}").read_text().splitlines()
-        own = PLACES.get(rule, f"results/embedded/{rule}")
+        own = str(PLACES[rule])
         assert {path for path in noted if os.path.dirname(path) != own} <= files["input"], rule
         assert {path for path in noted if path.endswith(".json")} or not files["input"], rule
 

@@ -140,7 +140,7 @@ def metrics_summary() -> dict:
         },
         "baselines": {
             "majority": scores([[30, 0], [30, 0]], labels),
-            "tfidf": scores([[28, 2], [4, 26]], labels),
+            "tfidf_characters": scores([[28, 2], [4, 26]], labels),
             "head_only": scores([[20, 10], [5, 25]], labels),
         },
     }
@@ -164,7 +164,7 @@ def good_predictions() -> pd.DataFrame:
 
 def baselines_of(predictions: pd.DataFrame) -> pd.DataFrame:
     renamed = predictions.rename(columns={"split": "baseline"})
-    names = ("majority", "tfidf", "head_only")
+    names = ("majority", "tfidf_characters", "head_only")
     return pd.concat([renamed.assign(baseline=name) for name in names])
 
 

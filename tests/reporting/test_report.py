@@ -151,7 +151,7 @@ def test_a_test_accuracy_above_that_of_train_is_called_so():
 )
 def test_a_difference_is_named_only_with_a_test_beside_it(only_first, only_second, p, words):
     found = {"only_first_right": only_first, "only_second_right": only_second, "p_value": p}
-    (sentence,) = _baseline_answers({"comparisons": {"tfidf": found}})
+    (sentence,) = _baseline_answers({"comparisons": {"tfidf_characters": found}})
     assert words in sentence and f"p = {p:.3f}" in sentence
     assert f"alone is right on {only_first} messages" in sentence
 

@@ -8,7 +8,7 @@ from loralab.config import STAGE_SETTINGS, build
 from loralab.config_file import merge
 from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, check_inputs, read_json
-from loralab.stages.layout import Layout
+from loralab.stages.layout import Layout, place_in_run
 from loralab.verification import read_manifest
 
 # Settings that say where what a run shares with others lies.
@@ -53,7 +53,7 @@ def recorded_settings(run: Path) -> dict:
     settings: dict = {}
     for stage in reversed(STAGE_SETTINGS):
         with suppress(LoralabError):
-            manifest = read_manifest(run if stage == "report" else run / stage, stage)
+            manifest = read_manifest(run / place_in_run(stage), stage)
             settings = merge(settings, manifest.fingerprint["settings"])
     try:
         names = [settings[section][key] for section, key in NAMES]

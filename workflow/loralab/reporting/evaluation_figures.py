@@ -148,7 +148,7 @@ def draw_baseline_comparison(metrics: Mapping) -> Figure:
 
 
 def _methods(metrics: Mapping) -> dict[str, Mapping]:
-    """This run first, then the baselines it is to be measured against, the strongest idea first."""
+    """This run first, then the baselines it is to be measured against, the simplest first."""
     baselines = metrics.get("baselines", {})
     known = [name for name in BASELINE_NAMES if name in baselines]
     others = [name for name in baselines if name not in BASELINE_NAMES]
