@@ -15,6 +15,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/model.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/sweep.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -22,14 +23,4 @@ rule all:
     default_target: True
     # Everything, not the report alone: what was deleted or lost is made again.
     input:
-        rules.download.output,
-        rules.split.output,
-        rules.tokenizer.output,
-        rules.weights.output,
-        rules.inject.output,
-        rules.gradcheck.output,
-        rules.train.output,
-        BASELINE_FILES,
-        baseline_manifests(),
-        rules.evaluate.output,
-        rules.report.output,
+        outputs_so_far(),

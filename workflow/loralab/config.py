@@ -7,6 +7,7 @@ so that no setting can change a result without making it stale.
 
 import copy
 from dataclasses import dataclass, fields, is_dataclass
+from functools import reduce
 from typing import Any, get_type_hints
 
 
@@ -177,6 +178,15 @@ class Evaluation(Section):
 
 
 @dataclass(frozen=True)
+class Sweep(Section):
+    values: dict[str, list]
+    combine: str
+    runs: dict[str, dict]
+    seeds: int
+    baselines: list[str]
+
+
+@dataclass(frozen=True)
 class Report(Section):
     examples: list[str]
 
@@ -194,6 +204,7 @@ class Config(Section):
     head: Head
     training: Training
     evaluation: Evaluation
+    sweep: Sweep
     report: Report
 
 
@@ -238,10 +249,14 @@ STAGE_SETTINGS = {
         *("seed", "tokenizer.name", "base.name", "data.labels"),
         *("head.position", "training.precision", "training.max_length", "evaluation"),
     ),
+    "sweep": (
+        *("seed", "data.labels", "split", "lora", "head", "training", "evaluation.baselines"),
+        "sweep",
+    ),
     "report": (
-        *("experiment", "seed", "data.dataset", "data.source", "data.parser", "split.protocol"),
+        *("experiment", "seed", "data.dataset", "data.source", "data.parser", "split"),
         *("tokenizer.name", "base.name", "base.source", "lora", "head", "training"),
-        *("evaluation.batch_size", "evaluation.baselines", "report"),
+        *("evaluation.batch_size", "evaluation.baselines", "sweep", "report"),
     ),
 }
 
@@ -267,6 +282,15 @@ def flat(value: object, name: str = "") -> dict[str, object]:
         return {name: value}
     below = f"{name}." if name else ""
     return {k: leaf for key, v in value.items() for k, leaf in flat(v, f"{below}{key}").items()}
+
+
+def nested(leaves: dict[str, object]) -> dict:
+    """The mapping whose leaves these are, by their dotted keys: what `flat` takes apart."""
+    mapping: dict = {}
+    for key, value in leaves.items():
+        *sections, last = key.split(".")
+        reduce(lambda part, name: part.setdefault(name, {}), sections, mapping)[last] = value
+    return mapping
 
 
 def stage_settings(mapping: dict, stage: str) -> dict:

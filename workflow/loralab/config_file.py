@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from loralab.config import flat, nested
 from loralab.errors import LoralabError, raise_all
+from loralab.sweep import REFERENCE, VARIED, may_vary
 
 if TYPE_CHECKING:
     import jsonschema
@@ -75,7 +77,30 @@ def restore_types(mapping: dict) -> dict:
     Snakemake's `--config 'training={epochs: 2}'` hands every nested value over as text, and YAML
     itself reads 5e-4 as text. What cannot be read so is left for `validate` to name.
     """
-    return _restore(mapping, schema())
+    restored = _restore(mapping, schema())
+    sweep = restored.get("sweep")
+    if isinstance(sweep, dict):
+        for name in ("values", "runs"):
+            restored["sweep"] = sweep = sweep | {name: _restore_varied(sweep.get(name))}
+    return restored
+
+
+def _restore_varied(varied: Any) -> Any:
+    """A sweep's `values` or `runs`, each value read as the schema expects that of its setting."""
+    if not isinstance(varied, dict):
+        return varied
+    return {
+        key: [_restore_setting(key, value) for value in part]
+        if isinstance(part, list)
+        else {k: _restore_setting(k, value) for k, value in part.items()}
+        if isinstance(part, dict)
+        else part
+        for key, part in varied.items()
+    }
+
+
+def _restore_setting(key: str, value: Any) -> Any:
+    return reduce(getitem, key.split("."), _restore(nested({key: value}), schema()))
 
 
 def _restore(value: Any, expected: dict) -> Any:
@@ -249,6 +274,26 @@ def _contradictions(mapping: dict) -> list[str]:
         problems.append("training.early_stopping needs a validation set; this split has none")
     if base["size"] == "custom" and base["shape"]["width"] % base["shape"]["heads"]:
         problems.append("base.shape.width is no multiple of base.shape.heads")
+    return problems + _sweep_problems(mapping)
+
+
+def _sweep_problems(mapping: dict) -> list[str]:
+    """Settings that a sweep cannot change, and baselines that it cannot train again."""
+    sweep, settings = mapping["sweep"], flat(mapping)
+    varied = {f"sweep.values.{key}": key for key in sweep["values"]}
+    varied |= {f"sweep.runs.{name}.{key}": key for name in sweep["runs"] for key in sweep["runs"][name]}
+    possible = [key for key in settings if may_vary(key)]
+    problems = [
+        f"{where}: {key} is no setting that a run can change; did you mean "
+        f"{difflib.get_close_matches(key, possible, n=1, cutoff=0.0)[0]}? It may be any of "
+        f"{', '.join(VARIED)} on which a result depends"
+        for where, key in varied.items()
+        if key not in possible
+    ]
+    if REFERENCE in sweep["runs"]:
+        problems.append(f"sweep.runs.{REFERENCE} is the name of the experiment as it stands")
+    missing = [n for n in sweep["baselines"] if n not in mapping["evaluation"]["baselines"]]
+    problems += [f"sweep.baselines: {name} is not among evaluation.baselines" for name in missing]
     return problems
 
 

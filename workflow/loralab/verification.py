@@ -6,13 +6,13 @@ plans, the command `loralab verify` on demand, and the report states the answer.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from loralab.config import STAGE_SETTINGS, flat, stage_settings
+from loralab.config import flat, stage_settings
 from loralab.errors import LoralabError
 from loralab.provenance import (
     MANIFEST,
@@ -22,6 +22,7 @@ from loralab.provenance import (
     read_json,
     sha256_file,
 )
+from loralab.stages.steps import Step, stage_of
 
 NEVER_RAN = "has not run"
 ASKED_FOR = "asked for"
@@ -76,41 +77,43 @@ def _hashes(entries: dict[str, dict], folder: Path) -> dict[Path, str]:
     }
 
 
-def expected_fingerprints(settings: dict, threads: int) -> dict[str, dict]:
-    """The fingerprint that each stage has with a whole configuration, by its name."""
+def expected_fingerprints(steps: dict[str, Step], threads: int) -> dict[str, dict]:
+    """The fingerprint that each step has with its whole configuration, by its name."""
     return {
-        stage: fingerprint(f"loralab.stages.{stage}", stage_settings(settings, stage), threads)
-        for stage in STAGE_SETTINGS
+        key: fingerprint(
+            f"loralab.stages.{step.stage}", stage_settings(step.settings, step.stage), threads
+        )
+        for key, step in steps.items()
     }
 
 
 def examine(
     places: dict[str, Path], expected: dict[str, dict], forced: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """Why each stage must run again; no reasons where it need not.
+    """Why each step must run again; no reasons where it need not.
 
     Args:
-        places: the folder of each stage, in an order in which none reads what a later one writes.
-        expected: the fingerprint that each stage would have if it ran now.
-        forced: stages that are to run again whatever is found.
+        places: the folder of each step, in an order in which none reads what a later one writes.
+        expected: the fingerprint that each step would have if it ran now.
+        forced: steps that are to run again whatever is found.
     """
     reasons: dict[str, list[str]] = {}
     sha256 = cache(sha256_file)  # several stages name the same file
-    for stage, folder in places.items():
-        reasons[stage] = [ASKED_FOR] if stage in forced else []
+    for step, folder in places.items():
+        reasons[step] = [ASKED_FOR] if step in forced else []
         try:
-            manifest = read_manifest(folder, stage)
+            manifest = read_manifest(folder, stage_of(step))
         except LoralabError as error:
-            reasons[stage].append(str(error) if (folder / MANIFEST).is_file() else NEVER_RAN)
+            reasons[step].append(str(error) if (folder / MANIFEST).is_file() else NEVER_RAN)
             continue
         makers = {path: _maker(path, places) for path in manifest.inputs}
         stale = dict.fromkeys(maker for maker in makers.values() if reasons.get(maker))
         # What a stale stage made will change anyway.
         inputs = [path for path, maker in makers.items() if maker not in stale]
-        reasons[stage] += [
+        reasons[step] += [
             *_changed_outputs(manifest, sha256),
             *_changed_inputs(manifest, inputs, sha256),
-            *differences(manifest.fingerprint, expected[stage]),
+            *differences(manifest.fingerprint, expected[step]),
             *([f"follows {', '.join(stale)}"] if stale else []),
         ]
     return reasons
@@ -161,20 +164,28 @@ def _value(leaves: dict[str, object], name: str) -> str:
     return canonical_json(leaves[name]) if name in leaves else "absent"
 
 
-def examine_as_recorded(places: dict[str, Path]) -> dict[str, list[str]]:
-    """`examine` by the settings that the stages recorded, which must agree with one another."""
-    manifests = list(_readable(places))
-    expected = {manifest.stage: _made_now(manifest) for manifest in manifests}
-    mixed = _contradictions(manifests)
-    return {
-        stage: [*why, *mixed.get(stage, [])] for stage, why in examine(places, expected).items()
-    }
+def examine_as_recorded(
+    places: dict[str, Path], changes: dict[str, dict[str, object]]
+) -> dict[str, list[str]]:
+    """`examine` by the settings that the steps recorded, which must agree with one another.
+
+    Args:
+        places: as `examine` takes them.
+        changes: the settings, by their dotted keys, that the run of a step changes, by its name.
+    """
+    manifests = _readable(places)
+    expected = {step: _made_now(manifest) for step, manifest in manifests.items()}
+    mixed = _contradictions(manifests, changes)
+    return {step: [*why, *mixed.get(step, [])] for step, why in examine(places, expected).items()}
 
 
-def _readable(places: dict[str, Path]) -> Iterator[Manifest]:
-    for stage, folder in places.items():
+def _readable(places: dict[str, Path]) -> dict[str, Manifest]:
+    """The manifests of the steps, of those that have a sound one."""
+    found = {}
+    for step, folder in places.items():
         with suppress(LoralabError):
-            yield read_manifest(folder, stage)
+            found[step] = read_manifest(folder, stage_of(step))
+    return found
 
 
 def _made_now(manifest: Manifest) -> dict:
@@ -184,31 +195,34 @@ def _made_now(manifest: Manifest) -> dict:
     return fingerprint(module, made_of["settings"], made_of.get("threads"))
 
 
-def _contradictions(manifests: list[Manifest]) -> dict[str, list[str]]:
-    """Settings that a stage recorded otherwise than one before it: artifacts of mixed runs."""
+def _contradictions(
+    manifests: dict[str, Manifest], changes: dict[str, dict[str, object]]
+) -> dict[str, list[str]]:
+    """Settings that a step recorded otherwise than one before it: artifacts of mixed runs."""
     first: dict[str, tuple[object, str]] = {}
     found: dict[str, list[str]] = {}
-    for manifest in manifests:
+    for step, manifest in manifests.items():
+        own = changes.get(step, {})
         for key, value in flat(manifest.fingerprint["settings"]).items():
-            earlier, stage = first.setdefault(key, (value, manifest.stage))
+            expected = (own[key], "the sweep") if key in own else None
+            earlier, where = expected or first.setdefault(key, (value, step))
             if earlier != value:
-                phrase = f"{key} was {value} here and {earlier} in {stage}: mixed runs"
-                found.setdefault(manifest.stage, []).append(phrase)
+                phrase = f"{key} was {value} here and {earlier} in {where}: mixed runs"
+                found.setdefault(step, []).append(phrase)
     return found
 
 
 def strangers(places: dict[str, Path]) -> list[Path]:
-    """Files in the folders of the stages that no manifest names: left over, or put there."""
-    manifests = list(_readable(places))
-    known = {path for manifest in manifests for path in (manifest.path, *manifest.outputs)}
-    stages = {manifest.stage for manifest in manifests}
+    """Files in the folders of the steps that no manifest names: left over, or put there."""
+    manifests = _readable(places)
+    known = {path for m in manifests.values() for path in (m.path, *m.outputs)}
     return [
         path
         for folder in sorted(set(places.values()))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and path not in known
-        and _maker(path, places) in stages
+        and _maker(path, places) in manifests
         and folder == places[_maker(path, places)]
     ]
 

@@ -14,25 +14,25 @@ from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
 from loralab.provenance import canonical_json
 from loralab.stages.layout import Layout
+from loralab.stages.steps import steps_of
 from loralab.verification import ASKED_FOR, NEVER_RAN, examine, expected_fingerprints
 
 try:
     config = restore_types(config)
     validate(config)
     LAYOUT = Layout(build(config))
-    choose(linear_layers(base_shape(LAYOUT.config.base)), LAYOUT.config.lora)
+    STEPS = steps_of(config, LAYOUT)
+    for step in STEPS.values():
+        choose(linear_layers(base_shape(LAYOUT.config.base)), step.layout.config.lora)
     # A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of
     # the fingerprint.
     THREADS = default_threads()
 except LoralabError as error:
     raise WorkflowError(str(error))
 
-RUN, DATASET, MESSAGES = LAYOUT.run, LAYOUT.dataset, LAYOUT.messages
+DATASET, MESSAGES = LAYOUT.dataset, LAYOUT.messages
 TOKENIZER, TOKENIZER_FILES = LAYOUT.tokenizer, LAYOUT.tokenizer_files
 BASE, BASE_FILES = LAYOUT.base, LAYOUT.base_files
-ADAPTER_FILES = LAYOUT.adapter_files
-SPLIT_FILES = list(LAYOUT.split_files.values())
-BASELINES, BASELINE_FILES = list(LAYOUT.baselines), LAYOUT.baseline_files
 LOGS = f"logs/{config['experiment']}"
 ENVIRONMENT = "../../environment.yml"
 
@@ -48,30 +48,58 @@ envvars:
 os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv('PATH')}")
 
 
-# What decides the outputs of each stage: its code, its settings, its packages, its threads.
-FINGERPRINTS = expected_fingerprints(config, THREADS)
+# What decides the outputs of each step: its code, its settings, its packages, its threads.
+FINGERPRINTS = expected_fingerprints(STEPS, THREADS)
+
+# A string for all rules: Snakemake puts a rule's shell command together only when the rule runs, after the
+# loops over the steps. Settings and threads travel in the fingerprint.
+COMMAND = (
+    "python -m loralab.stages.{params.stage} --fingerprint {params.fingerprint:q} "
+    "--places {params.places:q} --log {log:q}"
+)
 
 
-def stage_fingerprint(stage):
+def steps(stage):
+    """The steps of the stages so named: the experiment's, and those that runs of its sweep have to themselves."""
+    return [step for step in STEPS.values() if step.stage.startswith(stage)]
+
+
+def fingerprint_of(step):
     """The fingerprint as one string: Snakemake compares parameters without their names."""
-    return canonical_json(FINGERPRINTS[stage])
+    return canonical_json(FINGERPRINTS[step.key])
 
 
-def by_content(stage, *files):
-    """These files as the input of a stage's rule, which reruns where their content changed, not their times."""
+def places_for(step):
+    """Where what a run shares with others lies."""
+    return canonical_json({k: v.as_posix() for k, v in step.layout.elsewhere.items()})
+
+
+def figure(step, name, category):
+    """A figure of the step as an output that Snakemake's own report shows."""
+    caption = f"../report/{name.removesuffix('.png')}.rst"
+    return report(f"{step.folder}/{name}", caption=caption, category=category, subcategory=step.run)
+
+
+def outputs_so_far():
+    """Every output of the rules that stand above."""
+    return [path for rule in workflow.rules for path in rule.output]
+
+
+def by_content(key, *files):
+    """These files as the input of a step's rule, which reruns where their content changed, not their times."""
     groups = [[entry] if isinstance(entry, (str, Path)) else entry for entry in files]
     paths = [str(path) for group in groups for path in group]
 
     def inputs(wildcards):
         # `ancient` only where all holds: it would also keep a stage from following the one before.
-        return paths if stage in stale_stages(workflow.dag) else [ancient(path) for path in paths]
+        return paths if key in stale_steps(workflow.dag) else [ancient(path) for path in paths]
 
     return inputs
 
 
 @cache
-def stale_stages(dag):
-    """The stages whose manifest does not hold and those that rest on them, which Snakemake is made to run.
+def stale_steps(dag):
+    """The steps whose manifest does not hold and those that rest on them, which Snakemake is made to run.
 
     Its own notes know nothing of edited results, nothing at all where `.snakemake/` was lost, and call a result
     incomplete that was published whole; a manifest, which is written last, knows better. Asked while the inputs
@@ -82,23 +110,17 @@ def stale_stages(dag):
     forced = {
         r.name for r in workflow.rules if r in dag.forcerules or dag.forcefiles & set(r.output)
     }
-    reasons = examine(LAYOUT.places, FINGERPRINTS, forced)
+    places = {key: step.folder for key, step in STEPS.items()}
+    reasons = examine(places, FINGERPRINTS, forced)
     nothing_yet = all(NEVER_RAN in why for why in reasons.values())
-    for stage, why in reasons.items():
+    for key, why in reasons.items():
         found = [reason for reason in why if reason != ASKED_FOR]
         if found and not nothing_yet:
-            logger.info(f"{stage} must run: {'; '.join(found)}")
-    stale = {stage for stage, why in reasons.items() if why}
+            logger.info(f"{key} must run: {'; '.join(found)}")
+    stale = {key for key, why in reasons.items() if why}
     dag.ignore_incomplete = True
     dag.forcerules.update(rule for rule in workflow.rules if rule.name in stale)
     return stale
-
-
-def command(stage):
-    """The shell command of a stage; its settings and its threads travel in the fingerprint."""
-    return (
-        f"python -m loralab.stages.{stage} --fingerprint {{params.fingerprint:q}} --log {{log:q}}"
-    )
 
 
 def local_files(section, *names):
@@ -117,15 +139,9 @@ def local_files(section, *names):
     return paths
 
 
-def baseline_inputs(baseline):
+def baseline_inputs(stage):
     """What a baseline reads beside the messages: the base model, where it is made from that."""
-    reads_model = "base.name" in STAGE_SETTINGS[f"baseline_{baseline}"]
-    return TOKENIZER_FILES + BASE_FILES if reads_model else []
-
-
-def baseline_manifests():
-    """One for each baseline: it names all that the stage wrote."""
-    return [f"{folder}/manifest.json" for folder in LAYOUT.baselines.values()]
+    return TOKENIZER_FILES + BASE_FILES if "base.name" in STAGE_SETTINGS[stage] else []
 
 
 def pretraining_outputs():

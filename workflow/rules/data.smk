@@ -22,45 +22,45 @@ rule download:
         mem_mb=1000,
         runtime=30,
     params:
-        fingerprint=stage_fingerprint("download"),
+        stage="download",
+        fingerprint=fingerprint_of(STEPS["download"]),
+        places=places_for(STEPS["download"]),
     shell:
-        command("download")
+        COMMAND
 
 
-rule split:
-    input:
-        by_content(
-            "split",
-            MESSAGES,
-        ),
-    output:
-        f"{RUN}/split/messages.csv",
-        f"{RUN}/split/train.csv",
-        f"{RUN}/split/validation.csv",
-        f"{RUN}/split/test.csv",
-        f"{RUN}/split/split.json",
-        report(
-            f"{RUN}/split/lengths.png",
-            caption="../report/lengths.rst",
-            category="Data",
-        ),
-        report(
-            f"{RUN}/split/classes.png",
-            caption="../report/classes.rst",
-            category="Data",
-        ),
-        f"{RUN}/split/manifest.json",
-    log:
-        f"{LOGS}/split.log",
-    benchmark:
-        f"{LOGS}/split.benchmark.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        fingerprint=stage_fingerprint("split"),
-    shell:
-        command("split")
+for step in steps("split"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                MESSAGES,
+            ),
+        output:
+            f"{step.folder}/messages.csv",
+            f"{step.folder}/train.csv",
+            f"{step.folder}/validation.csv",
+            f"{step.folder}/test.csv",
+            f"{step.folder}/split.json",
+            figure(step, "lengths.png", "Data"),
+            figure(step, "classes.png", "Data"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND

@@ -1,91 +1,79 @@
 # What the adapter is measured against, on the same messages; then the adapter itself.
 
 
-for baseline in BASELINES:
+for step in steps("baseline"):
 
     rule:
         name:
-            f"baseline_{baseline}"
+            step.key
         input:
             by_content(
-                f"baseline_{baseline}",
-                SPLIT_FILES,
-                baseline_inputs(baseline),
+                step.key,
+                list(step.layout.split_files.values()),
+                baseline_inputs(step.stage),
             ),
         output:
-            f"{RUN}/baselines/{baseline}/predictions.csv",
-            f"{RUN}/baselines/{baseline}/baseline.json",
-            f"{RUN}/baselines/{baseline}/manifest.json",
+            f"{step.folder}/predictions.csv",
+            f"{step.folder}/baseline.json",
+            f"{step.folder}/manifest.json",
         log:
-            f"{LOGS}/baseline_{baseline}.log",
+            f"{LOGS}/{step.key}.log",
         benchmark:
-            f"{LOGS}/baseline_{baseline}.benchmark.tsv"
+            f"{LOGS}/{step.key}.benchmark.tsv"
         conda:
             ENVIRONMENT
         threads: THREADS
         resources:
             mem_mb=8000,
             runtime=240,
-            gpu=1 if baseline_inputs(baseline) else 0,
+            gpu=1 if baseline_inputs(step.stage) else 0,
         params:
-            fingerprint=stage_fingerprint(f"baseline_{baseline}"),
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
         shell:
-            command(f"baseline_{baseline}")
+            COMMAND
 
 
-rule evaluate:
-    input:
-        by_content(
-            "evaluate",
-            SPLIT_FILES,
-            BASELINE_FILES,
-            ADAPTER_FILES,
-            TOKENIZER_FILES,
-            BASE_FILES,
-        ),
-    output:
-        f"{RUN}/evaluate/predictions.csv",
-        f"{RUN}/evaluate/metrics.json",
-        f"{RUN}/evaluate/errors.csv",
-        f"{RUN}/evaluate/baseline_predictions.csv",
-        report(
-            f"{RUN}/evaluate/confusion.png",
-            caption="../report/confusion.rst",
-            category="Evaluation",
-        ),
-        report(
-            f"{RUN}/evaluate/roc.png",
-            caption="../report/roc.rst",
-            category="Evaluation",
-        ),
-        report(
-            f"{RUN}/evaluate/precision_recall.png",
-            caption="../report/precision_recall.rst",
-            category="Evaluation",
-        ),
-        report(
-            f"{RUN}/evaluate/calibration.png",
-            caption="../report/calibration.rst",
-            category="Evaluation",
-        ),
-        report(
-            f"{RUN}/evaluate/baselines.png",
-            caption="../report/baselines.rst",
-            category="Evaluation",
-        ),
-        f"{RUN}/evaluate/manifest.json",
-    log:
-        f"{LOGS}/evaluate.log",
-    benchmark:
-        f"{LOGS}/evaluate.benchmark.tsv"
-    conda:
-        ENVIRONMENT
-    threads: THREADS
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=1,
-    params:
-        fingerprint=stage_fingerprint("evaluate"),
-    shell:
-        command("evaluate")
+for step in steps("evaluate"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                list(step.layout.split_files.values()),
+                step.layout.baseline_files,
+                step.layout.adapter_files,
+                TOKENIZER_FILES,
+                BASE_FILES,
+            ),
+        output:
+            f"{step.folder}/predictions.csv",
+            f"{step.folder}/metrics.json",
+            f"{step.folder}/errors.csv",
+            f"{step.folder}/baseline_predictions.csv",
+            figure(step, "confusion.png", "Evaluation"),
+            figure(step, "roc.png", "Evaluation"),
+            figure(step, "precision_recall.png", "Evaluation"),
+            figure(step, "calibration.png", "Evaluation"),
+            figure(step, "baselines.png", "Evaluation"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=4000,
+            runtime=240,
+            gpu=1,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND

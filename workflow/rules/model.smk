@@ -22,9 +22,11 @@ rule tokenizer:
         mem_mb=1000,
         runtime=30,
     params:
-        fingerprint=stage_fingerprint("tokenizer"),
+        stage="tokenizer",
+        fingerprint=fingerprint_of(STEPS["tokenizer"]),
+        places=places_for(STEPS["tokenizer"]),
     shell:
-        command("tokenizer")
+        COMMAND
 
 
 rule weights:
@@ -50,74 +52,80 @@ rule weights:
         mem_mb=4000,
         runtime=30,
     params:
-        fingerprint=stage_fingerprint("weights"),
+        stage="weights",
+        fingerprint=fingerprint_of(STEPS["weights"]),
+        places=places_for(STEPS["weights"]),
     shell:
-        command("weights")
+        COMMAND
 
 
-rule inject:
-    input:
-        by_content(
-            "inject",
-            BASE_FILES,
-            f"{RUN}/split/split.json",
-            f"{DATASET}/source.json",
-        ),
-    output:
-        f"{RUN}/inject/plan.csv",
-        f"{RUN}/inject/parameters.json",
-        f"{RUN}/inject/claims.json",
-        f"{RUN}/inject/structure_before.txt",
-        f"{RUN}/inject/structure_after.txt",
-        report(
-            f"{RUN}/inject/parameters.png",
-            caption="../report/parameters.rst",
-            category="Model",
-        ),
-        f"{RUN}/inject/manifest.json",
-    log:
-        f"{LOGS}/inject.log",
-    benchmark:
-        f"{LOGS}/inject.benchmark.tsv"
-    conda:
-        ENVIRONMENT
-    threads: THREADS
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        fingerprint=stage_fingerprint("inject"),
-    shell:
-        command("inject")
+for step in steps("inject"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                BASE_FILES,
+                f"{step.layout.folder('split')}/split.json",
+                f"{DATASET}/source.json",
+            ),
+        output:
+            f"{step.folder}/plan.csv",
+            f"{step.folder}/parameters.json",
+            f"{step.folder}/claims.json",
+            f"{step.folder}/structure_before.txt",
+            f"{step.folder}/structure_after.txt",
+            figure(step, "parameters.png", "Model"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND
 
 
-rule gradcheck:
-    input:
-        by_content(
-            "gradcheck",
-            BASE_FILES,
-            f"{RUN}/inject/plan.csv",
-        ),
-    output:
-        f"{RUN}/gradcheck/gradients.csv",
-        f"{RUN}/gradcheck/gradients.json",
-        report(
-            f"{RUN}/gradcheck/gradients.png",
-            caption="../report/gradients.rst",
-            category="Model",
-        ),
-        f"{RUN}/gradcheck/manifest.json",
-    log:
-        f"{LOGS}/gradcheck.log",
-    benchmark:
-        f"{LOGS}/gradcheck.benchmark.tsv"
-    conda:
-        ENVIRONMENT
-    threads: THREADS
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        fingerprint=stage_fingerprint("gradcheck"),
-    shell:
-        command("gradcheck")
+for step in steps("gradcheck"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                BASE_FILES,
+                f"{step.layout.folder('inject')}/plan.csv",
+            ),
+        output:
+            f"{step.folder}/gradients.csv",
+            f"{step.folder}/gradients.json",
+            figure(step, "gradients.png", "Model"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND

@@ -2,25 +2,16 @@ rule report:
     input:
         by_content(
             "report",
-            rules.download.output,
-            rules.split.output,
-            rules.tokenizer.output,
-            rules.weights.output,
-            rules.inject.output,
-            rules.gradcheck.output,
-            rules.train.output,
-            BASELINE_FILES,
-            baseline_manifests(),
-            rules.evaluate.output,
+            outputs_so_far(),
         ),
     output:
         report(
-            f"{RUN}/report.md",
+            f"{LAYOUT.run}/report.md",
             caption="../report/report.rst",
             category="Report",
         ),
-        f"{RUN}/claims.json",
-        f"{RUN}/manifest.json",
+        f"{LAYOUT.run}/claims.json",
+        f"{LAYOUT.run}/manifest.json",
     log:
         f"{LOGS}/report.log",
     benchmark:
@@ -33,6 +24,8 @@ rule report:
         runtime=30,
         gpu=1,
     params:
-        fingerprint=stage_fingerprint("report"),
+        stage="report",
+        fingerprint=fingerprint_of(STEPS["report"]),
+        places=places_for(STEPS["report"]),
     shell:
-        command("report")
+        COMMAND

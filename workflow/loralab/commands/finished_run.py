@@ -4,11 +4,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from loralab.config import STAGE_SETTINGS, build
+from loralab.config import BASELINES, STAGE_SETTINGS, build
 from loralab.config_file import merge
 from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, check_inputs, read_json
 from loralab.stages.layout import Layout, place_in_run
+from loralab.sweep import NO_SWEEP
 from loralab.verification import read_manifest
 
 # Settings that say where what a run shares with others lies.
@@ -50,7 +51,9 @@ def recorded_settings(run: Path) -> dict:
 
     Raises LoralabError where they do not say where the rest of the run lies.
     """
-    settings: dict = {}
+    # A run that was broken off did not come to the stages that record these.
+    ran = [n for n in BASELINES if (run / place_in_run(f"baseline_{n}") / MANIFEST).is_file()]
+    settings: dict = {"evaluation": {"baselines": ran}, "sweep": NO_SWEEP}
     for stage in reversed(STAGE_SETTINGS):
         with suppress(LoralabError):
             manifest = read_manifest(run / place_in_run(stage), stage)

@@ -11,6 +11,7 @@ from loralab.config_file import default_threads, load_mapping, restore_types, va
 from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, sha256_file
 from loralab.stages.layout import Layout
+from loralab.stages.steps import changes_of, places_of, steps_of
 from loralab.verification import (
     NEVER_RAN,
     examine,
@@ -43,13 +44,15 @@ def verify(options: argparse.Namespace) -> None:
     layout, reasons = _by_config(run, sources) if sources else _by_record(run)
     basis = " over ".join(map(_name, reversed(sources))) if sources else "what its stages recorded"
     print(f"{options.run} against {basis}:")
-    for stage, why in reasons.items():
-        place = os.path.relpath(layout.places[stage])
+    places = places_of(layout)
+    width = max(map(len, places))
+    for step, why in reasons.items():
+        place = os.path.relpath(places[step])
         said = [f"{w}: {place} has no manifest.json" if w == NEVER_RAN else w for w in why]
-        print(f"  {stage:<10} {'; '.join(said) or 'sound'}")
-    for path in strangers(layout.places):
+        print(f"  {step:<{width}} {'; '.join(said) or 'sound'}")
+    for path in strangers(places):
         print(f"  note: {os.path.relpath(path)} belongs to no stage: left over, or put there")
-    stale = [stage for stage, why in reasons.items() if why]
+    stale = [step for step, why in reasons.items() if why]
     if stale:
         raise LoralabError(
             f"{options.run}: {len(stale)} of {len(reasons)} stages do not stand; "
@@ -83,12 +86,13 @@ def _by_config(run: Path, sources: list[str]) -> tuple[Layout, dict[str, list[st
             "name the files of this run with --config"
         )
     layout = _layout(run, mapping)
-    return layout, examine(layout.places, expected_fingerprints(mapping, default_threads()))
+    expected = expected_fingerprints(steps_of(mapping, layout), default_threads())
+    return layout, examine(places_of(layout), expected)
 
 
 def _by_record(run: Path) -> tuple[Layout, dict[str, list[str]]]:
     layout = _layout(run, recorded_settings(run))
-    return layout, examine_as_recorded(layout.places)
+    return layout, examine_as_recorded(places_of(layout), changes_of(layout))
 
 
 def _layout(run: Path, settings: dict) -> Layout:

@@ -1,19 +1,21 @@
 """Where the artifacts of an experiment lie: the folders of its stages and what they share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loralab.config import BASELINES, SPLIT_NAMES, STAGE_SETTINGS, Config
+from loralab.sweep import runs_of
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one experiment, relative to the folder in which the pipeline runs."""
+    """Paths of one experiment, or of a run of its sweep, relative to the folder in which the pipeline runs."""
 
     config: Config
     results: Path = Path("results")
     resources: Path = Path("resources")
     state: Path = Path("state")
+    elsewhere: dict[str, Path] = field(default_factory=dict)  # folders of stages that others share
 
     @property
     def run(self) -> Path:
@@ -76,10 +78,13 @@ class Layout:
     def places(self) -> dict[str, Path]:
         """The folder of every stage, each after those that it reads from."""
         left_out = {f"baseline_{name}" for name in BASELINES.keys() - self.baselines.keys()}
+        left_out |= set() if runs_of(self.config) else {"sweep"}
         return {stage: self.folder(stage) for stage in STAGE_SETTINGS if stage not in left_out}
 
     def folder(self, stage: str) -> Path:
         """The folder in which a stage writes its outputs and its manifest."""
+        if stage in self.elsewhere:
+            return self.elsewhere[stage]
         shared = {"download": "dataset", "tokenizer": "tokenizer", "weights": "base"}
         if stage in shared:
             return getattr(self, shared[stage])

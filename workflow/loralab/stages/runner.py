@@ -125,6 +125,13 @@ def _parse(stage: Stage, arguments: list[str] | None) -> argparse.Namespace:
         help=f"with --config: CPU threads to compute with (default: ${THREADS_VARIABLE} or 2); "
         "a fingerprint holds its own",
     )
+    parser.add_argument(
+        "--places",
+        metavar="JSON",
+        default="{}",
+        help="of a run of a sweep: the folder of each stage that does not lie where the "
+        "experiment's own does",
+    )
     parser.add_argument("--log", type=Path, metavar="FILE", help="write progress here as lines")
     return parser.parse_args(arguments)
 
@@ -182,7 +189,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     made_of, runtime = _settings(stage, options)
     config = build(merge(made_of["settings"], runtime))
     threads = made_of.get("threads", 1)
-    layout = Layout(config)
+    layout = Layout(config, elsewhere=_places(options.places))
     inputs = _existing(stage.inputs(layout), layout)
     target = layout.folder(stage.name)
     read = hash_files(inputs, relative_to=target)
@@ -227,6 +234,10 @@ def _settings(stage: Stage, options: argparse.Namespace) -> tuple[dict, dict]:
             "run snakemake again"
         )
     return made_of, _json_object("--runtime", options.runtime)
+
+
+def _places(text: str) -> dict[str, Path]:
+    return {stage: Path(folder) for stage, folder in _json_object("--places", text).items()}
 
 
 def _json_object(option: str, text: str) -> dict:
