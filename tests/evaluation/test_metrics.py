@@ -1,16 +1,22 @@
-"""Metrics held to values worked out by hand."""
+"""Metrics held to values worked out by hand, and to scikit-learn, scipy and statsmodels."""
 
 import json
 
 import numpy as np
 import pytest
+from evaluation_samples import by_scikit_learn, calibration_error, samples
+from hypothesis import given
+from hypothesis import strategies as st
 from loralab.evaluation.metrics import (
+    SCALARS,
     evaluate,
     expected_calibration_error,
+    log_loss,
     reliability,
     wilson_interval,
 )
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 LABELS = ["ham", "spam"]
 
@@ -43,8 +49,23 @@ def test_intervals_equal_scipys_and_stay_within_0_and_1(n):
         assert 0 <= low < high <= 1
 
 
-def test_of_no_messages_nothing_is_known():
+@given(st.integers(1, 30_000), st.floats(0, 1))
+def test_intervals_equal_statsmodels(n, share):
+    successes = round(share * n)
+    expected = proportion_confint(successes, n, alpha=0.05, method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("labels", [LABELS, ["a", "b", "c"]])
+def test_of_no_messages_nothing_is_known(labels):
     assert wilson_interval(0, 0) == [0.0, 1.0]
+    found = evaluate(np.zeros((0, len(labels))), np.zeros(0, int), labels)
+    assert json.dumps(found, allow_nan=False)
+    assert {found[name] for name in SCALARS} == {None}
+    assert (found["n"], found["accuracy_ci95"], found["reliability"]) == (0, [0.0, 1.0], [])
+    assert found["confusion"]["a" if "a" in labels else "ham"] == dict.fromkeys(labels, 0)
+    some = evaluate(np.full((1, len(labels)), 1 / len(labels)), np.zeros(1, int), labels)
+    assert set(some) == set(found)
 
 
 def test_the_interval_of_none_or_all_ends_at_exactly_none_or_all():
@@ -87,6 +108,34 @@ def test_brier_of_two_classes_is_the_mean_square_of_the_positive_ones_error(two)
     spam = 0.1**2 + 0.4**2 + 0.7**2 + 0.8**2
     ham = 0.7**2 + 0.4**2 + 0.35**2 + 0.1**2 + 0.05**2 + 0.02**2
     assert two["brier"] == pytest.approx((spam + ham) / 10)
+
+
+def test_mcc_is_the_correlation_of_labels_with_predictions(two):
+    assert two["mcc"] == pytest.approx((5 * 2 - 2 * 1) / np.sqrt(7 * 6 * 4 * 3))
+
+
+def test_log_loss_is_the_mean_logarithm_of_what_the_truth_was_given(two):
+    given_truth = [0.9, 0.6, 0.3, 0.2, 0.3, 0.6, 0.65, 0.9, 0.95, 0.98]
+    assert two["log_loss"] == pytest.approx(-np.log(given_truth).mean())
+
+
+def test_a_truth_of_no_probability_is_dear_but_not_endlessly():
+    found = log_loss(of_spam(1.0, 0.0), np.array([0, 0]))
+    assert found == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+    assert str(log_loss(of_spam(1.0), np.array([1]))) == "0.0"
+
+
+# Any split, against scikit-learn
+
+
+@pytest.mark.filterwarnings("ignore:.*y_true.*:UserWarning", "ignore:A single label:UserWarning")
+@given(samples())
+def test_every_metric_equals_scikit_learns(sample):
+    probabilities, truth = sample
+    found = evaluate(probabilities, truth, list("abcd")[: probabilities.shape[1]])
+    for name, expected in by_scikit_learn(probabilities, truth).items():
+        assert found[name] == pytest.approx(expected, abs=1e-12), name
+    assert found["ece"] == pytest.approx(calibration_error(probabilities, truth), abs=1e-12)
 
 
 # Calibration, as metrics.py defines it: the mean gap between confidence and accuracy over ten

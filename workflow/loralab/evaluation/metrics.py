@@ -8,6 +8,13 @@ from sklearn import metrics as sk
 
 Z95 = NormalDist().inv_cdf(0.975)
 BINS = 10  # tenths of confidence
+# What a probability of 0 counts as in a logarithm, so that one such message is dear, not endlessly.
+SMALLEST = float(np.finfo(np.float64).eps)
+# The metrics of `evaluate` that are one number each.
+SCALARS = (
+    *("accuracy", "precision", "recall", "f1", "mcc", "roc_auc", "average_precision"),
+    *("brier", "log_loss", "ece"),
+)
 
 
 def wilson_interval(successes: int, n: int) -> list[float]:
@@ -22,6 +29,11 @@ def wilson_interval(successes: int, n: int) -> list[float]:
     return [low, 1.0 if successes == n else centre + half]
 
 
+def confidence_tenths(probabilities: np.ndarray) -> np.ndarray:
+    """The tenth of confidence that each message lies in, 0 to 9: (n,)."""
+    return np.minimum((probabilities.max(axis=1) * BINS).astype(int), BINS - 1)
+
+
 def reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[dict]:
     """Confidence held against accuracy, for each tenth of confidence that occurs.
 
@@ -30,7 +42,7 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[dict]:
     `accuracy_ci95`.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    tenths = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    tenths = confidence_tenths(probabilities)
     return [
         {
             "tenth": int(tenth),
@@ -51,6 +63,33 @@ def expected_calibration_error(bins: list[dict]) -> float:
     return sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / messages
 
 
+def log_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Minus the natural logarithm of each true label's probability: (n,), in nats."""
+    given = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    # Adding 0 keeps the loss of certainty from being -0.
+    return -np.log(np.clip(given, SMALLEST, 1.0)) + 0.0
+
+
+def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean negative log-likelihood of the true labels, what training minimises, in nats."""
+    return float(log_losses(probabilities, truth).mean())
+
+
+def matthews(right: np.ndarray, occurs: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Correlation of predicted with true labels (Matthews, 1975; of more than two, Gorodkin, 2004).
+
+    Args:
+        right: (...) float64, messages whose label was predicted.
+        occurs, predicted: (..., labels) messages of each label, and those it was predicted for.
+
+    Returns (...), from -1 to 1; 0 where every message has, or was given, the same label.
+    """
+    n = occurs.sum(axis=-1)
+    covariance = right * n - (occurs * predicted).sum(axis=-1)
+    spreads = (n**2 - (occurs**2).sum(axis=-1)) * (n**2 - (predicted**2).sum(axis=-1))
+    return np.divide(covariance, np.sqrt(spreads), out=np.zeros_like(n), where=spreads > 0)
+
+
 def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) -> dict:
     """Every metric of one system on one split.
 
@@ -62,8 +101,10 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
 
     Areas under curves are None where `truth` holds one class alone. As in scikit-learn, the
     precision of a label that was never predicted is 0, and so is the recall of one that never
-    occurs.
+    occurs. Of no messages every metric is None.
     """
+    if not len(truth):
+        return _of_nothing(labels)
     predicted = probabilities.argmax(axis=1)
     right, n = int((predicted == truth).sum()), len(truth)
     average, positive = ("binary", 1) if len(labels) == 2 else ("macro", None)
@@ -84,9 +125,11 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
+        "mcc": _mcc(truth, predicted, len(labels)),
         "roc_auc": _over_classes(sk.roc_auc_score, one_hot, probabilities),
         "average_precision": _over_classes(sk.average_precision_score, one_hot, probabilities),
         "brier": _brier(probabilities, one_hot),
+        "log_loss": log_loss(probabilities, truth),
         "ece": expected_calibration_error(bins),
         "reliability": bins,
         "confusion": _confusion(truth, predicted, labels),
@@ -96,6 +139,22 @@ def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: list[str]) ->
 def positive_label(labels: list[str]) -> str | None:
     """The label that precision, recall and curves are of: of two the second, of more none."""
     return labels[1] if len(labels) == 2 else None
+
+
+def _of_nothing(labels: list[str]) -> dict:
+    none = np.zeros(0, int)
+    return dict.fromkeys(SCALARS) | {
+        "n": 0,
+        "accuracy_ci95": wilson_interval(0, 0),
+        "reliability": [],
+        "confusion": _confusion(none, none, labels),
+    }
+
+
+def _mcc(truth: np.ndarray, predicted: np.ndarray, labels: int) -> float:
+    right = np.float64((predicted == truth).sum())
+    counts = [np.bincount(given, minlength=labels).astype(float) for given in (truth, predicted)]
+    return float(matthews(right, *counts))
 
 
 def _brier(probabilities: np.ndarray, one_hot: np.ndarray) -> float:
@@ -116,7 +175,8 @@ def _over_classes(score, one_hot: np.ndarray, probabilities: np.ndarray) -> floa
 
 
 def _confusion(truth: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict:
-    counts = sk.confusion_matrix(truth, predicted, labels=range(len(labels)))
+    counts = np.zeros((len(labels), len(labels)), int)
+    np.add.at(counts, (truth, predicted), 1)
     return {
         label: {name: int(counts[row, column]) for column, name in enumerate(labels)}
         for row, label in enumerate(labels)
