@@ -173,7 +173,7 @@ def test_drawn_exchanges_of_f1_give_about_the_p_value_of_all(monkeypatch):
 # Several at once
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_statsmodels(p_values):
     expected = multipletests(p_values, method="holm")[1] if p_values else []

@@ -91,7 +91,8 @@ def test_where_validation_shows_the_rate_nothing_is_held_against_it():
 
 
 def test_shares_on_test_have_wilsons_intervals():
-    probabilities, truth = scored(300, 2, 3)
+    probabilities, truth = scored(300, 2, 3, levels=20)
+    assert (probabilities[truth == 1, 1] == 0.7).any()  # these reach it
     found = at_threshold(probabilities[:, 1], truth, 0.7)
     alarms, recall = shares(probabilities[:, 1], truth, 0.7)
     for row, share in ((found["false_alarms"], alarms), (found["recall"], recall)):

@@ -32,9 +32,9 @@ def drawn(n: int, seed: int, resamples: int) -> np.ndarray:
 @pytest.mark.parametrize("labels", [2, 3])
 def test_intervals_are_quantiles_of_scikit_learns_metrics_of_each_resample(labels):
     probabilities, truth = scored(40, labels, 3, levels=20)
-    resamples = drawn(40, seed=7, resamples=80)
+    resamples = drawn(40, seed=7, resamples=50)
     by_hand = [by_scikit_learn(probabilities[rows], truth[rows]) for rows in resamples]
-    found = intervals(probabilities, truth, resamples=80)
+    found = intervals(probabilities, truth, resamples=50)
     for name in by_hand[0]:
         expected = np.quantile([row[name] for row in by_hand], [0.025, 0.975])
         assert found["intervals"][name] == pytest.approx(expected, abs=1e-12), name
@@ -44,15 +44,15 @@ def test_the_interval_of_ece_is_that_of_the_same_resamples():
     probabilities, truth = scored(40, 2, 3)
     values = [
         evaluate(probabilities[rows], truth[rows], LABELS[:2])["ece"]
-        for rows in drawn(40, seed=7, resamples=80)
+        for rows in drawn(40, seed=7, resamples=50)
     ]
-    found = intervals(probabilities, truth, resamples=80)["intervals"]["ece"]
+    found = intervals(probabilities, truth, resamples=50)["intervals"]["ece"]
     assert found == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12)
 
 
 def test_intervals_are_scipys_but_for_the_luck_of_the_draw():
     probabilities, truth = scored(150, 2, 1)
-    found = intervals(probabilities, truth, resamples=8000)["intervals"]
+    found = intervals(probabilities, truth, resamples=5000)["intervals"]
     statistics = {
         "accuracy": lambda rows: (probabilities[rows].argmax(axis=1) == truth[rows]).mean(),
         "f1": lambda rows: sk.f1_score(truth[rows], probabilities[rows].argmax(axis=1)),
@@ -62,7 +62,7 @@ def test_intervals_are_scipys_but_for_the_luck_of_the_draw():
         scipys = stats.bootstrap(
             (np.arange(150),),
             statistic,
-            n_resamples=2000,
+            n_resamples=1000,
             vectorized=False,
             method="percentile",
             rng=np.random.default_rng(0),

@@ -51,6 +51,7 @@ def test_the_p_value_is_of_each_messages_accuracy_averaged_over_seeds():
     first, second = right(3, 80, 0.85), right(4, 80, 0.75, seed=1)
     found = paired_over_seeds(first, second, seed=1)
     assert json.dumps(found, allow_nan=False)
+    assert found["remark"] is None
     averages = first.mean(axis=0), second.mean(axis=0)
     expected = stats.permutation_test(
         (averages[0] - averages[1],),
@@ -155,6 +156,13 @@ def test_where_little_can_be_said_a_sentence_says_so(shapes, remark):
     alone = accuracy_over_seeds(first, seed=1)
     assert json.dumps(alone, allow_nan=False)
     assert (alone["ci95_messages"] is None) == (len(first) == 0 or first.shape[1] < 2)
+
+
+def test_one_training_that_differs_is_enough_for_the_interval_to_say_something():
+    first = np.array([[True, True, True], [True, True, False]])
+    found = paired_over_seeds(first, np.ones((2, 3), bool), seed=1)
+    assert found["remark"] is None
+    assert found["ci95"][0] < found["ci95"][1] == 0
 
 
 def test_arms_measured_on_other_messages_are_refused():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from evaluation_samples import by_scikit_learn, samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loralab.evaluation.metrics import SCALARS, evaluate
 from loralab.evaluation.weighted_metrics import message_terms, weighted_metrics
@@ -19,6 +19,7 @@ def drawn_weights(n: int, seed: int, whole: bool) -> np.ndarray:
     return counts if whole else counts * generator.random((3, n))
 
 
+@settings(max_examples=40)
 @given(samples(), st.integers(0, 10**6))
 def test_whole_weights_are_messages_repeated(sample, seed):
     probabilities, truth = sample
@@ -33,6 +34,7 @@ def test_whole_weights_are_messages_repeated(sample, seed):
 
 
 @pytest.mark.filterwarnings("ignore:.*y_true.*:UserWarning", "ignore:A single label:UserWarning")
+@settings(max_examples=40)
 @given(samples(), st.integers(0, 10**6))
 def test_any_weights_are_scikit_learns_sample_weights(sample, seed):
     probabilities, truth = sample
