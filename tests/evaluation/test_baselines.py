@@ -18,9 +18,7 @@ from loralab.evaluation.baselines import (
     choose,
     fit_baseline,
     hold_out,
-    log_loss,
 )
-from sklearn import metrics
 
 LABELS = ["ham", "spam"]
 TEXTS = ["win a prize now", "claim your prize", "see you at lunch", "lunch at noon then"]
@@ -113,16 +111,6 @@ def test_what_is_held_out_and_what_is_left_are_train_and_no_class_is_lost(labels
     for label in set(labels):
         n = labels.count(label)
         assert (held.labels == label).sum() == (max(1, n // 10) if n > 1 else 0)
-
-
-@given(st.data())
-def test_log_loss_equals_scikit_learns(data):
-    n = data.draw(st.integers(1, 30))
-    shares = data.draw(st.lists(st.floats(0.001, 0.999), min_size=n, max_size=n))
-    truth = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
-    probabilities = np.column_stack([1 - np.array(shares), shares])
-    expected = metrics.log_loss(truth, probabilities, labels=[0, 1])
-    assert log_loss(probabilities, truth) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", LEARNERS)

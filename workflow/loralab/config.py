@@ -174,6 +174,7 @@ class Training(Section):
 class Evaluation(Section):
     batch_size: int
     baselines: list[str]
+    false_alarms: float
     errors: int
 
 

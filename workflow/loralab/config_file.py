@@ -281,7 +281,8 @@ def _sweep_problems(mapping: dict) -> list[str]:
     """Settings that a sweep cannot change, and baselines that it cannot train again."""
     sweep, settings = mapping["sweep"], flat(mapping)
     varied = {f"sweep.values.{key}": key for key in sweep["values"]}
-    varied |= {f"sweep.runs.{name}.{key}": key for name in sweep["runs"] for key in sweep["runs"][name]}
+    for name, changes in sweep["runs"].items():
+        varied |= {f"sweep.runs.{name}.{key}": key for key in changes}
     possible = [key for key in settings if may_vary(key)]
     problems = [
         f"{where}: {key} is no setting that a run can change; did you mean "

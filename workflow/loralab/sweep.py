@@ -45,6 +45,25 @@ def runs_of(config: Config) -> list[Run]:
     return [Run(arm, changes, seed) for arm, changes in _arms(config).items() for seed in seeds]
 
 
+def curves_of(config: Config) -> dict[str, list[dict]]:
+    """Of each setting that takes three numbers or more, the experiment's own among them: its arms.
+
+    By the setting's dotted key; each arm with its `value`, in rising order.
+    """
+    curves = {}
+    for key, values in config.sweep.values.items():
+        own = _setting(config, key)
+        arms = {value: arm_name({key: value}) for value in values if _is_number(value)}
+        arms |= {own: REFERENCE} if _is_number(own) else {}
+        if config.sweep.combine == "each" and len(arms) > 2:
+            curves[key] = [{"value": value, "arm": arms[value]} for value in sorted(arms)]
+    return curves
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _arms(config: Config) -> dict[str, dict[str, object]]:
     """What each arm changes, by its name; one that comes to what another does is left out."""
     arms: dict[str, dict[str, object]] = {REFERENCE: {}}

@@ -14,7 +14,7 @@ from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
 from loralab.provenance import canonical_json
 from loralab.stages.layout import Layout
-from loralab.stages.steps import steps_of
+from loralab.stages.steps import files_of_runs, steps_of
 from loralab.verification import ASKED_FOR, NEVER_RAN, examine, expected_fingerprints
 
 try:

@@ -17,11 +17,11 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from loralab.evaluation.metrics import log_loss
 from loralab.randomness import stream_seed
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # scikit-learn's C: the larger, the freer
 SMOOTHINGS = (0.01, 0.03, 0.1, 0.3, 1.0)  # added to every count of naive Bayes
-TINY = np.finfo(float).tiny
 
 Predict = Callable[[Any], np.ndarray]  # from n inputs to probabilities, (n, labels)
 
@@ -90,11 +90,6 @@ def hold_out(train: Labelled, seed: int) -> tuple[Labelled, Labelled]:
         rows = generator.permutation(np.flatnonzero(train.labels == label))
         held_out[rows[: max(1, len(rows) // 10) if len(rows) > 1 else 0]] = True
     return train.rows(~held_out), train.rows(held_out)
-
-
-def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Mean of −log p of the true label; a probability of 0 counts as the smallest number."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], TINY)).mean())
 
 
 def _majority(train: Labelled, labels: int) -> Predict:

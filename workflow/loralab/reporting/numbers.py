@@ -29,3 +29,13 @@ def interval(bounds: list[float]) -> str:
 def p_value(value: float) -> str:
     """A p value with its sign of relation, never rounded to zero."""
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def shown_p(value: float | None) -> str:
+    """A p value as it stands in a table; – where there is none."""
+    return "–" if value is None else p_value(value).removeprefix("= ")
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, with its sign where it is negative."""
+    return f"{100 * difference:.1f} points"

@@ -3,7 +3,6 @@
 import math
 import re
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -18,22 +17,23 @@ from loralab.reporting.claims import (
     differences_from_the_lab,
     with_training_figures,
 )
+from loralab.reporting.evaluation_section import (
+    baseline_rows,
+    comparison_rows,
+    evaluation_sentences,
+    moves,
+    points_interval,
+)
 from loralab.reporting.inputs import method_name, read_text_table
-from loralab.reporting.numbers import interval, number, percent
+from loralab.reporting.numbers import interval, number, percent, points, shown_p
+from loralab.reporting.summary import summary
+from loralab.reporting.sweep_section import sweep_section
 from loralab.verification import examine_as_recorded
 
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
-OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate")
 
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the artifacts of a run lie."""
-
-    run: Path
-    dataset: Path
-    tokenizer: Path
-    base: Path
+# Parts of the template that have a file of their own, in their order.
+SECTIONS = ("sweep.md.j2",)
 
 
 def render_report(
@@ -66,6 +66,13 @@ def render_report(
         "examples": examples,
         **found,
         "claims": claims,
+        "sections": SECTIONS,
+        "summary": summary(found, settings),
+        "moves": moves(test),
+        "sentences": evaluation_sentences(metrics),
+        "comparisons": comparison_rows(metrics["comparisons"]),
+        "baselines": baseline_rows(found["baselines"]),
+        "sweep": sweep_section(found["sweep"]) if found["sweep"] else None,
     }
     return _environment().get_template("report.md.j2").render(context)
 
@@ -81,44 +88,63 @@ def completed_claims(found: dict, settings: dict) -> list[dict]:
     )
 
 
-def read_artifacts(folders: Folders) -> dict:
-    """Everything of a run that the report tells, by name."""
-    run, dataset, base = folders.run, folders.dataset, folders.base
-    shared = {"download": dataset, "tokenizer": folders.tokenizer, "weights": base}
-    places = shared | {stage: run / stage for stage in OWN_STAGES}
-    by_stage = {stage: read_json(place / MANIFEST) for stage, place in places.items()}
+def read_artifacts(
+    places: dict[str, Path], changes: dict[str, dict[str, object]] | None = None
+) -> dict:
+    """Everything of an experiment that the report tells, by name.
+
+    Args:
+        places: the folder of every step but the report, by its name.
+        changes: the settings that the runs of a sweep change, for each of their steps.
+    """
+    by_step = {step: read_json(place / MANIFEST) for step, place in places.items()}
+    by_stage = {step: manifest for step, manifest in by_step.items() if "@" not in step}
     manifests = list(by_stage.values())
     packages: dict = {}
-    for manifest in manifests:
+    for manifest in by_step.values():
         packages |= manifest["fingerprint"]["packages"]
-    problems = examine_as_recorded(places)
+    problems = examine_as_recorded(places, changes or {})
+    inject, train, evaluate = (places[stage] for stage in ("inject", "train", "evaluate"))
     return {
         "problems": [
-            f"Stage {stage}: {reason}." for stage, why in problems.items() for reason in why
+            f"Stage {step}: {reason}." for step, why in problems.items() for reason in why
         ],
-        "files": sum(len(manifest["outputs"]) for manifest in manifests),
-        "source": read_json(dataset / "source.json"),
-        "base_folder": base.as_posix(),
-        "base_config": read_json(base / "config.json"),
-        "split": read_json(run / "split" / "split.json"),
-        "parameters": read_json(run / "inject" / "parameters.json"),
-        "claims": read_json(run / "inject" / "claims.json"),
-        "gradients": read_json(run / "gradcheck" / "gradients.json"),
-        "training": read_json(run / "train" / "training.json"),
-        "metrics": read_json(run / "evaluate" / "metrics.json"),
-        "history": pd.read_csv(run / "train" / "history.csv"),
-        "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
-        "structure_before": _printed_blocks(run / "inject" / "structure_before.txt")[0],
+        "files": sum(len(manifest["outputs"]) for manifest in by_step.values()),
+        "source": read_json(places["download"] / "source.json"),
+        "base_folder": places["weights"].as_posix(),
+        "base_config": read_json(places["weights"] / "config.json"),
+        "split": read_json(places["split"] / "split.json"),
+        "parameters": read_json(inject / "parameters.json"),
+        "claims": read_json(inject / "claims.json"),
+        "gradients": read_json(places["gradcheck"] / "gradients.json"),
+        "training": read_json(train / "training.json"),
+        "metrics": read_json(evaluate / "metrics.json"),
+        "sweep": read_json(places["sweep"] / "sweep.json") if "sweep" in places else None,
+        "baselines": {
+            step.removeprefix("baseline_"): read_json(place / "baseline.json")
+            for step, place in places.items()
+            if step.startswith("baseline_") and "@" not in step
+        },
+        "history": pd.read_csv(train / "history.csv"),
+        "errors": read_text_table(evaluate / "errors.csv").to_dict("records"),
+        "structure_before": _printed_blocks(inject / "structure_before.txt")[0],
         "structure_after": next(
             block
-            for block in _printed_blocks(run / "inject" / "structure_after.txt")
+            for block in _printed_blocks(inject / "structure_after.txt")
             if "LoRALinear(" in block
         ),
+        "runs": _runs_in_sum(by_step),
         "manifests": manifests,
         "hashes": _hashes(by_stage),
         "machine": by_stage["train"]["machine"],
         "packages": dict(sorted(packages.items())),
     }
+
+
+def _runs_in_sum(by_step: dict[str, dict]) -> dict[str, float]:
+    """How many stages the runs of a sweep have to themselves, and their seconds together."""
+    of_runs = [manifest for step, manifest in by_step.items() if "@" in step]
+    return {"stages": len(of_runs), "seconds": sum(manifest["seconds"] for manifest in of_runs)}
 
 
 def _hashes(manifests: dict[str, dict]) -> dict[str, str]:
@@ -233,6 +259,7 @@ def _environment() -> jinja2.Environment:
         autoescape=False,  # markdown, not HTML; `cell` makes texts safe
     )
     filters = {"percent": percent, "number": number, "interval": interval}
+    filters |= {"points": points, "points_interval": points_interval, "shown_p": shown_p}
     filters |= {"cell": cell, "code_cell": code_cell, "figure": figure, "one_line": one_line}
     environment.filters |= filters
     return environment

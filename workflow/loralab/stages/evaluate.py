@@ -1,11 +1,16 @@
 """Stage `evaluate`: predict every split, measure, and set baselines beside it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from loralab.data.messages import read_table, write_table
-from loralab.evaluation.comparison import mcnemar
+from loralab.evaluation.calibration import calibrate
+from loralab.evaluation.comparison import compare_all
 from loralab.evaluation.metrics import evaluate, positive_label
+from loralab.evaluation.operating_point import operating_point
+from loralab.evaluation.resampling import bootstrap_intervals
 from loralab.model.devices import choose_device, use_threads
 from loralab.model.tokenizer import count_cut
 from loralab.provenance import write_json
@@ -17,6 +22,8 @@ from loralab.stages.labels import label_indices
 from loralab.stages.predictions import prediction_table, read_probabilities
 from loralab.stages.runner import Job, Stage, main
 
+ADAPTER = "adapter"
+
 
 def run(job: Job) -> None:
     """Write predictions, metrics, baselines, the most confident errors and the figures."""
@@ -26,24 +33,29 @@ def run(job: Job) -> None:
     labels = classifier.labels
     tables = {name: read_table(path) for name, path in job.layout.split_files.items()}
     tables = {name: table for name, table in tables.items() if len(table)}
-    predictions, measured, found = [], {}, {}
+    predictions, found = [], {}
     for name, table in tables.items():
         found[name] = classifier.probabilities(list(table["text"]))
         predictions.append(prediction_table("split", name, table, found[name], labels))
-        measured[name] = evaluate(found[name], label_indices(table, labels), labels)
     everything = pd.concat(predictions)
     write_table(everything, job.folder / "predictions.csv")
     _write_errors(job, everything, tables)
-    baselines = {n: p["test"] for n, p in _baselines(job, tables, labels).items()}
+    truths = {name: label_indices(table, labels) for name, table in tables.items()}
+    baselines = _baselines(job, tables["test"], labels)
     _write_baselines(job, tables["test"], labels, baselines)
-    truth = label_indices(tables["test"], labels)
+    truth, seed = truths["test"], job.config.seed
+    validation = found.get("validation"), truths.get("validation")
+    wanted = job.config.evaluation.false_alarms
     summary = {
         "labels": labels,
         "positive": positive_label(labels),
         "cut": {name: _count_cut(classifier, table) for name, table in tables.items()},
-        "splits": measured,
-        "baselines": {n: evaluate(p, truth, labels) for n, p in baselines.items()},
-        "comparisons": {n: _compare(found["test"], p, truth) for n, p in baselines.items()},
+        "splits": {n: measure(p, truths[n], labels, seed) for n, p in found.items()},
+        "baselines": {n: measure(p, truth, labels, seed) for n, p in baselines.items()},
+        "comparisons": _against_baselines(found["test"], baselines, truth, labels, seed),
+        "between_baselines": compare_all(baselines, truth, labels, seed),
+        "calibration": calibrate(validation, (found["test"], truth), labels),
+        "operating_point": operating_point(validation, (found["test"], truth), labels, wanted),
     }
     write_json(job.folder / "metrics.json", summary)
     _draw(job, labels)
@@ -65,13 +77,10 @@ def _write_errors(job: Job, predictions: pd.DataFrame, tables: dict[str, pd.Data
     write_table(wrong.head(job.config.evaluation.errors), job.folder / "errors.csv")
 
 
-def _baselines(
-    job: Job, tables: dict[str, pd.DataFrame], labels: list[str]
-) -> dict[str, dict[str, np.ndarray]]:
-    """Each baseline's probabilities, (n, labels), of the messages of validation and test."""
-    judged = {name: table for name, table in tables.items() if name != "train"}
+def _baselines(job: Job, test: pd.DataFrame, labels: list[str]) -> dict[str, np.ndarray]:
+    """Each baseline's probabilities, (n, labels), of the test messages."""
     return {
-        name: read_probabilities(folder / "predictions.csv", judged, labels)
+        name: read_probabilities(folder / "predictions.csv", "test", test, labels)
         for name, folder in job.layout.baselines.items()
     }
 
@@ -87,9 +96,25 @@ def _write_baselines(
     write_table(pd.concat([nobody, *tables]), job.folder / "baseline_predictions.csv")
 
 
-def _compare(own: np.ndarray, baseline: np.ndarray, truth: np.ndarray) -> dict:
-    """The adapter (first) against a baseline (second), on the test messages."""
-    return mcnemar(own.argmax(axis=1) == truth, baseline.argmax(axis=1) == truth)
+def measure(
+    probabilities: np.ndarray, truth: np.ndarray, labels: list[str], seed: int
+) -> dict[str, Any]:
+    """Every metric of one system on one split, and how far each moves with other messages."""
+    measured = evaluate(probabilities, truth, labels)
+    return measured | {"bootstrap": bootstrap_intervals(probabilities, truth, labels, seed)}
+
+
+def _against_baselines(
+    own: np.ndarray,
+    baselines: dict[str, np.ndarray],
+    truth: np.ndarray,
+    labels: list[str],
+    seed: int,
+) -> dict[str, dict]:
+    """The adapter (first) against each baseline (second), on the test messages."""
+    pairs = [(ADAPTER, name) for name in baselines]
+    rows = compare_all({ADAPTER: own, **baselines}, truth, labels, seed, pairs)
+    return {row["second"]: {**row, **row["mcnemar"]} for row in rows}
 
 
 def _draw(job: Job, labels: list[str]) -> None:

@@ -9,13 +9,16 @@ from loralab.sweep import runs_of
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one experiment, or of a run of its sweep, relative to the folder in which the pipeline runs."""
+    """Paths of one experiment, relative to the folder in which the pipeline runs.
+
+    Of a run of its sweep, `elsewhere` has the folders of the stages that do not lie in it.
+    """
 
     config: Config
     results: Path = Path("results")
     resources: Path = Path("resources")
     state: Path = Path("state")
-    elsewhere: dict[str, Path] = field(default_factory=dict)  # folders of stages that others share
+    elsewhere: dict[str, Path] = field(default_factory=dict)
 
     @property
     def run(self) -> Path:

@@ -20,22 +20,33 @@ def prediction_table(
     return result
 
 
+def read_split(path: Path, split: str, labels: list[str]) -> pd.DataFrame:
+    """The rows of a split in a file of predictions."""
+    columns = ["split", "id", "label", *_probability_columns(labels)]
+    found = read_rows(path, columns, {"split": str, "label": str})
+    return found[found["split"] == split]
+
+
 def read_probabilities(
-    path: Path, tables: dict[str, pd.DataFrame], labels: list[str]
-) -> dict[str, np.ndarray]:
-    """The probabilities, (n, labels), that a file of predictions has for each split in `tables`.
+    path: Path, split: str, table: pd.DataFrame, labels: list[str]
+) -> np.ndarray:
+    """The probabilities, (n, labels), that a file of predictions has for a split's messages.
 
     Raises LoralabError where they are not of these messages.
     """
-    columns = [f"p_{label}" for label in labels]
-    found = read_rows(path, ["split", "id", *columns], {"split": str, "label": str})
-    result = {}
-    for name, table in tables.items():
-        rows = found[found["split"] == name]
-        if list(rows["id"]) != list(table["id"]):
-            raise LoralabError(
-                f"{path} has {len(rows)} {name} messages, which are not the {len(table)} of the "
-                "split; run the stage that writes it again"
-            )
-        result[name] = rows[columns].to_numpy(dtype=float)
-    return result
+    rows = read_split(path, split, labels)
+    if list(rows["id"]) != list(table["id"]):
+        raise LoralabError(
+            f"{path} has {len(rows)} {split} messages, which are not the {len(table)} of the "
+            "split; run the stage that writes it again"
+        )
+    return probabilities_of(rows, labels)
+
+
+def probabilities_of(rows: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    """Their probabilities, (n, labels)."""
+    return rows[_probability_columns(labels)].to_numpy(dtype=float)
+
+
+def _probability_columns(labels: list[str]) -> list[str]:
+    return [f"p_{label}" for label in labels]

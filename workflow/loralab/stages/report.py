@@ -5,10 +5,11 @@ from pathlib import Path
 
 from loralab.model.devices import choose_device, use_threads
 from loralab.provenance import write_json
-from loralab.reporting.report import Folders, completed_claims, read_artifacts, render_report
+from loralab.reporting.report import completed_claims, read_artifacts, render_report
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage, main
+from loralab.stages.steps import changes_of, places_of, stage_of
 from loralab.verification import read_manifest
 
 
@@ -25,7 +26,7 @@ def run(job: Job) -> None:
         "split": {"protocol": config.split.protocol},
         "base": {"source": config.base.source, "name": config.base.name},
     }
-    found = read_artifacts(Folders(layout.run, layout.dataset, layout.tokenizer, layout.base))
+    found = read_artifacts(_places(layout), changes_of(layout))
     claims = completed_claims(found, settings)
     write_json(job.folder / "claims.json", claims)
     text = render_report(config.experiment, found, settings, claims, _examples(job))
@@ -45,10 +46,14 @@ def _examples(job: Job) -> list[dict]:
     ]
 
 
+def _places(layout: Layout) -> dict[str, Path]:
+    """The folder of every step before this one."""
+    return {step: place for step, place in places_of(layout).items() if step != "report"}
+
+
 def _inputs(layout: Layout) -> list[Path]:
     """Every file of every other stage: the report says whether they hold together."""
-    folders = {stage: folder for stage, folder in layout.places.items() if stage != "report"}
-    manifests = [read_manifest(folder, stage) for stage, folder in folders.items()]
+    manifests = [read_manifest(place, stage_of(step)) for step, place in _places(layout).items()]
     return [path for manifest in manifests for path in (manifest.path, *manifest.outputs)]
 
 

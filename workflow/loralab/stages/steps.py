@@ -82,7 +82,7 @@ def own_folders(run: Run, layout: Layout) -> dict[str, Path]:
 
 
 def folders_of(run: Run, layout: Layout) -> dict[str, Path]:
-    """Where each stage of a run lies: its own, that of its arm's first seed, or the experiment's."""
+    """The folder of each stage of a run: its own, its arm's first seed's, or the experiment's."""
     config = layout.config
     home, arms = _home(run, layout), _home(replace(run, seed=config.seed), layout)
     begins = next((i for i, stage in enumerate(CHAIN) if _concern(run, stage)), len(CHAIN))
@@ -91,17 +91,31 @@ def folders_of(run: Run, layout: Layout) -> dict[str, Path]:
     if run.seed != config.seed:
         folders["train"] = home / "train"
     folders["evaluate"] = home / "evaluate"
-    return folders | _baselines_of(run, layout)
+    return folders | {f"baseline_{n}": folder for n, folder in baselines_of(run, layout).items()}
 
 
-def _baselines_of(run: Run, layout: Layout) -> dict[str, Path]:
-    """Those that are trained again for every seed of the reference; the experiment has the first."""
+def baselines_of(run: Run, layout: Layout) -> dict[str, Path]:
+    """The folders of the baselines that are trained again for each seed of the reference.
+
+    The experiment has the first.
+    """
     if run.arm != REFERENCE:
         return {}
-    stages = [f"baseline_{name}" for name in layout.config.sweep.baselines]
     is_own = run.seed != layout.config.seed
+    stages = {name: f"baseline_{name}" for name in layout.config.sweep.baselines}
     home = _home(run, layout)
-    return {s: home / place_in_run(s) if is_own else layout.folder(s) for s in stages}
+    return {n: home / place_in_run(s) if is_own else layout.folder(s) for n, s in stages.items()}
+
+
+def files_of_runs(layout: Layout) -> list[Path]:
+    """What the runs leave that tells how well they did."""
+    files = []
+    for run in runs_of(layout.config):
+        folders = folders_of(run, layout)
+        predicted = [folders["evaluate"], *baselines_of(run, layout).values()]
+        files += [folder / "predictions.csv" for folder in predicted]
+        files.append(folders["inject"] / "parameters.json")
+    return list(dict.fromkeys(files))
 
 
 def changes_of(layout: Layout) -> dict[str, dict[str, object]]:
