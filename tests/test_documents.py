@@ -50,8 +50,15 @@ def _leaves(name, value):
 
 
 def test_the_example_has_the_headings_of_the_reports_template():
-    def headings(path):
-        return re.findall(r"^#{2,3} .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    def headings(text):
+        return re.findall(r"^#{2,3} .*", text, re.MULTILINE)
 
-    template = ROOT / "workflow" / "loralab" / "reporting" / "report.md.j2"
-    assert headings(ROOT / "docs" / "example" / "report.md") == headings(template)
+    example = (ROOT / "docs" / "example" / "report.md").read_text(encoding="utf-8")
+    assert headings(example) == headings(_template("report.md.j2"))
+
+
+def _template(name):
+    """A template of the report with those that it includes: `x.template` is that of section x."""
+    path = ROOT / "workflow" / "loralab" / "reporting" / name
+    include = re.compile(r"{% include (\w+)\.template %}")
+    return include.sub(lambda m: _template(f"{m[1]}.md.j2"), path.read_text(encoding="utf-8"))

@@ -20,10 +20,11 @@ from loralab.reporting.claims import (
 )
 from loralab.reporting.inputs import method_name, read_text_table
 from loralab.reporting.numbers import interval, number, percent
+from loralab.reporting.robustness_section import robustness_section
 from loralab.verification import examine_as_recorded
 
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
-OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate")
+OWN_STAGES = ("split", "inject", "gradcheck", "train", "evaluate", "robustness")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def render_report(
         "examples": examples,
         **found,
         "claims": claims,
+        "robustness": robustness_section(found["robustness"]),
     }
     return _environment().get_template("report.md.j2").render(context)
 
@@ -106,6 +108,7 @@ def read_artifacts(folders: Folders) -> dict:
         "gradients": read_json(run / "gradcheck" / "gradients.json"),
         "training": read_json(run / "train" / "training.json"),
         "metrics": read_json(run / "evaluate" / "metrics.json"),
+        "robustness": read_json(run / "robustness" / "robustness.json"),
         "history": pd.read_csv(run / "train" / "history.csv"),
         "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
         "structure_before": _printed_blocks(run / "inject" / "structure_before.txt")[0],
