@@ -27,15 +27,17 @@ OF_THE_MODEL = "baseline_frozen_features baseline_head_only"
 
 # What reads what a stage writes, and so on down to the report.
 RESTS_ON = {
-    "download": f"split inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate report",
-    "split": f"inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate report",
-    "tokenizer": f"weights inject gradcheck train {OF_THE_MODEL} evaluate report",
-    "weights": f"inject gradcheck train {OF_THE_MODEL} evaluate report",
-    "inject": "gradcheck train evaluate report",
-    "gradcheck": "train evaluate report",
-    "train": "evaluate report",
+    "download": f"split inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate robustness "
+    "report",
+    "split": f"inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate robustness report",
+    "tokenizer": f"weights inject gradcheck train {OF_THE_MODEL} evaluate robustness report",
+    "weights": f"inject gradcheck train {OF_THE_MODEL} evaluate robustness report",
+    "inject": "gradcheck train evaluate robustness report",
+    "gradcheck": "train evaluate robustness report",
+    "train": "evaluate robustness report",
     **dict.fromkeys(f"{OF_TEXTS} {OF_THE_MODEL}".split(), "evaluate report"),
     "evaluate": "report",
+    "robustness": "report",
     "report": "",
 }
 
@@ -129,7 +131,7 @@ SETTINGS = [
     ({"training.early_stopping": 1}, "train baseline_head_only"),
     ({"training.precision": "bf16"}, f"train {OF_THE_MODEL}"),
     ({"training.engine": "plain"}, "train baseline_head_only"),
-    ({"evaluation.batch_size": 7}, f"evaluate {OF_THE_MODEL}"),
+    ({"evaluation.batch_size": 7}, f"evaluate {OF_THE_MODEL} robustness"),
     ({"evaluation.baselines": ["majority"]}, "evaluate"),
     ({"evaluation.errors": 7}, "evaluate"),
     ({"report.examples": ["hello"]}, "report"),
@@ -138,7 +140,7 @@ SETTINGS = [
 # The modules of the package, by the first stages that rerun when their code changes.
 MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
-    "commands/verify_weights model/export",
+    "commands/verify_weights model/export stages/baseline_full stages/baseline_last_block",
     "download tokenizer": "config config_file data/corpus data/corpus_phrases errors interrupts "
     "fetching/downloads fetching/pinned provenance stages/layout stages/runner",
     "download": "fetching/archives stages/download",
@@ -148,23 +150,39 @@ MODULES = {
     "weights": "model/checkpoints model/checks model/devices model/gpt2 model/random_streams "
     "model/shapes model/tensor_files model/tensor_hashes reporting/pretraining_figures "
     "stages/weights training/pretraining training/schedules",
-    "inject": "model/classifier model/lab_model model/lora model/targets reporting/claims "
-    "reporting/model_figures reporting/numbers stages/inject stages/plan_file",
-    "gradcheck": "model/gradient_check reporting/gradient_figures stages/gradcheck "
-    "training/optimizer",
-    "train": "model/adapter_metadata model/adapters model/head_bias model/peft_format "
-    "model/peft_settings reporting/training_figures stages/encoding stages/train training/batches "
-    "training/loop training/prediction training/resume training/engines training/fast_engine "
-    "training/labelled training/plain_engine fast/attention "
-    "fast/dropout fast/layers fast/machine fast/network fast/packing fast/parameters "
-    "training/graph_engine",
-    "evaluate": "evaluation/baselines evaluation/comparison evaluation/metrics "
-    "reporting/calibration_figures reporting/evaluation_figures reporting/ranking_figures "
-    "stages/evaluate stages/inference",
-    "report": "reporting/answers reporting/report stages/report verification",
+    f"inject {OF_THE_MODEL}": "model/classifier model/lora model/targets",
+    "inject": "model/lab_model reporting/claims reporting/model_figures reporting/numbers "
+    "stages/inject stages/plan_file",
+    f"gradcheck {OF_THE_MODEL}": "training/optimizer",
+    "gradcheck": "model/gradient_check reporting/gradient_figures stages/gradcheck",
+    f"train {OF_TEXTS} {OF_THE_MODEL}": "stages/labels",
+    f"train {OF_THE_MODEL}": "model/adapter_metadata model/adapters model/head_bias "
+    "model/peft_format model/peft_settings stages/encoding training/batches training/loop "
+    "training/prediction training/resume training/engines training/fast_engine training/labelled "
+    "training/plain_engine fast/attention fast/dropout fast/layers fast/machine fast/network "
+    "fast/packing fast/parameters training/graph_engine",
+    "train": "reporting/training_figures stages/train",
+    f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/predictions",
+    f"{OF_TEXTS} {OF_THE_MODEL}": "stages/baseline_files",
+    OF_TEXTS: "stages/text_baseline",
+    f"{OF_THE_MODEL} robustness": "stages/inference",
+    OF_THE_MODEL: "stages/model_baseline",
+    **{name: f"stages/{name}" for name in f"{OF_TEXTS} {OF_THE_MODEL}".split()},
+    "evaluate robustness": "evaluation/comparison evaluation/metrics",
+    "evaluate": "reporting/calibration_figures reporting/evaluation_figures "
+    "reporting/ranking_figures stages/evaluate",
+    "robustness": "data/perturbations data/stress evaluation/robustness "
+    "reporting/robustness_figures reporting/robustness_names stages/robustness",
+    "report": "reporting/answers reporting/report reporting/robustness_section stages/report "
+    "verification",
 }
 # Files of the package that are no Python, likewise.
-OTHER_FILES = {"reporting/report.md.j2": "report", "model/gpt2_124M_tensors.csv": ""}
+OTHER_FILES = {
+    "data/stress_texts.yaml": "robustness",
+    "model/gpt2_124M_tensors.csv": "",
+    "reporting/report.md.j2": "report",
+    "reporting/robustness.md.j2": "report",
+}
 
 CODE = {f"{module}.py": first for first, names in MODULES.items() for module in names.split()}
 CODE |= OTHER_FILES

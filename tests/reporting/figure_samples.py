@@ -186,3 +186,78 @@ def texts(figure: Figure) -> str:
 
 def axis_labels(figure: Figure) -> set[str]:
     return {label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())}
+
+
+def robustness_summary(stress: bool = True, touched: int = 40) -> dict:
+    """Two kinds of stress text and one mask that touches messages, beside one that touches none."""
+    masks = [mask_row("placeholder", {"ham": 0}), mask_row("all", {"spam": touched})]
+    kinds = [
+        stress_row("polite_ham", {"ham": 36}, 26, 27, 3, 4),
+        stress_row("very_long", {"ham": 6, "spam": 6}, 3, 12, 0, 9, cut=12),
+        stress_row("all", {"ham": 42, "spam": 6}, 29, 39, 3, 13, cut=12),
+    ]
+    return {
+        "labels": ["ham", "spam"],
+        "max_length": 256,
+        "why_not_stressed": None if stress else "its texts are labelled otherwise",
+        "stress": kinds if stress else [],
+        "probe": {
+            "n": 100,
+            "by_label": {"ham": 50, "spam": 50},
+            "systems": {
+                "adapter": right_answers(90, {"ham": 50, "spam": 50}),
+                "tfidf_characters": right_answers(95, {"ham": 50, "spam": 50}),
+            },
+            "masks": masks,
+        },
+    }
+
+
+def stress_row(
+    kind: str,
+    counts: dict[str, int],
+    own: int,
+    baseline: int,
+    only_own: int,
+    only_baseline: int,
+    cut: int = 0,
+) -> dict:
+    disagreed = {"only_first_right": only_own, "only_second_right": only_baseline}
+    return {
+        "kind": kind,
+        "n": sum(counts.values()),
+        "by_label": counts,
+        "systems": {
+            "adapter": right_answers(own, counts),
+            "tfidf_characters": right_answers(baseline, counts),
+        },
+        "comparison": disagreed | {"p_value": 0.004 if only_baseline == 9 else 0.06},
+        "cut": cut,
+    }
+
+
+def right_answers(right: int, counts: dict[str, int]) -> dict:
+    """As many right answers, the first labels' before the others'."""
+    left, by_label, n = right, {}, max(1, sum(counts.values()))
+    for label, most in counts.items():
+        by_label[label] = min(left, most)
+        left -= by_label[label]
+    bounds = [max(0.0, right / n - 0.1), min(1.0, right / n + 0.1)]
+    return {"right": right, "accuracy_ci95": bounds, "right_by_label": by_label}
+
+
+def mask_row(mask: str, counts: dict[str, int]) -> dict:
+    """Every message that it touches was right; of the adapter's a quarter turn wrong."""
+    n = sum(counts.values())
+    by_label = {label: count for label, count in counts.items() if count}
+    systems = {
+        system: {
+            "before": right_answers(n, by_label),
+            "after": right_answers(n - wrong, by_label),
+            "turned_wrong": wrong,
+            "turned_right": 0,
+            "p_value": 0.0005 if wrong else 1.0,
+        }
+        for system, wrong in (("adapter", n // 4), ("tfidf_characters", 0))
+    }
+    return {"mask": mask, "n": n, "by_label": by_label, "systems": systems}

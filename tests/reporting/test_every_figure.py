@@ -19,6 +19,7 @@ from figure_samples import (
     parameter_summary,
     plan_table,
     pretraining_log,
+    robustness_summary,
     split_summary,
 )
 from loralab.reporting import (
@@ -29,6 +30,7 @@ from loralab.reporting import (
     model_figures,
     pretraining_figures,
     ranking_figures,
+    robustness_figures,
     training_figures,
 )
 from PIL import Image
@@ -45,6 +47,7 @@ HOMES = {
     "precision_recall_curves": ranking_figures,
     "calibration": calibration_figures,
     "baseline_comparison": evaluation_figures,
+    "robustness": robustness_figures,
 }
 
 
@@ -69,6 +72,7 @@ def all_figures(folder: Path) -> dict[str, Callable[[Path], None]]:
         "precision_recall_curves": [predictions, baselines, "spam"],
         "calibration": [metrics],
         "baseline_comparison": [metrics],
+        "robustness": [as_json(robustness_summary(), folder / "robustness.json")],
     }
     functions = {name: getattr(home, name) for name, home in HOMES.items()}
     return {name: partial(functions[name], *given) for name, given in arguments.items()}

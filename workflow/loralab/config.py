@@ -250,6 +250,10 @@ STAGE_SETTINGS = {
         *("seed", "tokenizer.name", "base.name", "data.labels"),
         *("head.position", "training.precision", "training.max_length", "evaluation"),
     ),
+    "robustness": (
+        *("seed", "tokenizer.name", "base.name", "head.position"),
+        *("training.precision", "training.max_length", "evaluation.batch_size"),
+    ),
     "sweep": (
         *("seed", "data.labels", "split", "lora", "head", "training", "evaluation.baselines"),
         "sweep",

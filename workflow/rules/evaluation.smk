@@ -1,4 +1,4 @@
-# What the adapter is measured against, on the same messages; then the adapter itself.
+# What the adapter is measured against, on the same messages; then the adapter itself, there and on other texts.
 
 
 for step in steps("baseline"):
@@ -70,6 +70,43 @@ for step in steps("evaluate"):
         resources:
             mem_mb=4000,
             runtime=240,
+            gpu=1,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND
+
+
+for step in steps("robustness"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                list(step.layout.split_files.values()),
+                step.layout.adapter_files,
+                TOKENIZER_FILES,
+                BASE_FILES,
+            ),
+        output:
+            f"{step.folder}/robustness.json",
+            f"{step.folder}/predictions.csv",
+            figure(step, "robustness.png", "Evaluation"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=4000,
+            runtime=60,
             gpu=1,
         params:
             stage=step.stage,

@@ -26,6 +26,7 @@ from loralab.reporting.evaluation_section import (
 )
 from loralab.reporting.inputs import method_name, read_text_table
 from loralab.reporting.numbers import interval, number, percent, points, shown_p
+from loralab.reporting.robustness_section import robustness_section
 from loralab.reporting.summary import summary
 from loralab.reporting.sweep_section import sweep_section
 from loralab.verification import examine_as_recorded
@@ -33,7 +34,7 @@ from loralab.verification import examine_as_recorded
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
 
 # Parts of the template that have a file of their own, in their order.
-SECTIONS = ("sweep.md.j2",)
+SECTIONS = ("robustness.md.j2", "sweep.md.j2")
 
 
 def render_report(
@@ -73,6 +74,7 @@ def render_report(
         "comparisons": comparison_rows(metrics["comparisons"]),
         "baselines": baseline_rows(found["baselines"]),
         "sweep": sweep_section(found["sweep"]) if found["sweep"] else None,
+        "robustness": robustness_section(found["robustness"]),
     }
     return _environment().get_template("report.md.j2").render(context)
 
@@ -128,6 +130,20 @@ def read_artifacts(
         "history": pd.read_csv(train / "history.csv"),
         "errors": read_text_table(evaluate / "errors.csv").to_dict("records"),
         "structure_before": _printed_blocks(inject / "structure_before.txt")[0],
+        "files": sum(len(manifest["outputs"]) for manifest in manifests),
+        "source": read_json(dataset / "source.json"),
+        "base_folder": base.as_posix(),
+        "base_config": read_json(base / "config.json"),
+        "split": read_json(run / "split" / "split.json"),
+        "parameters": read_json(run / "inject" / "parameters.json"),
+        "claims": read_json(run / "inject" / "claims.json"),
+        "gradients": read_json(run / "gradcheck" / "gradients.json"),
+        "training": read_json(run / "train" / "training.json"),
+        "metrics": read_json(run / "evaluate" / "metrics.json"),
+        "robustness": read_json(places["robustness"] / "robustness.json"),
+        "history": pd.read_csv(run / "train" / "history.csv"),
+        "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
+        "structure_before": _printed_blocks(run / "inject" / "structure_before.txt")[0],
         "structure_after": next(
             block
             for block in _printed_blocks(inject / "structure_after.txt")
