@@ -240,6 +240,9 @@ def test_an_unreadable_source_is_named(source, reason):
         ("training.epochs", "2.0", 2),
         ("lora.injections", 2.0, 2),
         ("seed", 123.0, 123),
+        ("split.seed", "7", 7),
+        ("split.seed", "null", None),
+        ("split.train_share", "0.1", 0.1),
         ("base.pretraining.learning_rate", 1.0, 1.0),
         ("data.embedded.messages", "20", 20),
     ],
@@ -278,6 +281,16 @@ def test_a_partial_configuration_refuses_what_its_stage_does_not_declare(mapping
         _ = config.data.urls
     with pytest.raises(AttributeError, match="training is not among those"):
         _ = config.training
+
+
+def test_a_split_with_a_seed_of_its_own_does_not_know_the_experiments(mapping):
+    seeds = [(123, None), (7, None), (123, 7), (8, 7)]
+    made_of = [
+        stage_settings(merge(mapping, {"seed": seed, "split": {"seed": own}}), "split")
+        for seed, own in seeds
+    ]
+    assert [settings.get("seed") for settings in made_of] == [123, 7, None, None]
+    assert made_of[2] == made_of[3]
 
 
 def test_a_configuration_cannot_be_changed(mapping):

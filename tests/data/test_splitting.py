@@ -1,12 +1,16 @@
-"""Splits are stratified, disjoint and repeatable; the lab's protocol is pandas' own."""
+"""Splits are stratified, disjoint and repeatable; the lab's protocol is pandas' own.
+
+How groups of near-duplicates are split is in test_grouping.py.
+"""
 
 import os
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from loralab.data.leakage import leakage
-from loralab.data.splitting import split_as_the_lab, split_by_class
+from loralab.data.splitting import first_share, split_as_the_lab, split_by_class, split_by_group
 from loralab.errors import LoralabError
 
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
@@ -92,6 +96,35 @@ def test_of_a_class_too_small_to_balance_with_the_small_one_is_named():
     assert "ham" not in str(caught.value)
 
 
+# A share of train
+
+SHARES = [0.001, 0.1, 0.2, 0.5, 0.75, 1.0]
+
+
+def test_a_share_of_train_is_of_each_class_and_at_least_one_message():
+    table = messages(ham=100, spam=30)
+    found = [count(first_share(table, LABELS, share, 1)) for share in SHARES]
+    sizes = [(1, 1), (10, 3), (20, 6), (50, 15), (75, 23), (100, 30)]
+    assert found == [{"ham": ham, "spam": spam} for ham, spam in sizes]
+
+
+def test_a_smaller_share_lies_within_a_larger_one_in_the_order_of_train():
+    table = messages(ham=100, spam=30)
+    parts = [list(first_share(table, LABELS, share, 1)["id"]) for share in SHARES]
+    assert all(part == sorted(part) for part in parts)
+    assert all(set(small) < set(large) for small, large in pairwise(parts))
+    assert set(parts[1]) != set(first_share(table, LABELS, 0.1, 2)["id"])
+
+
+def test_the_whole_of_train_is_train_in_its_order():
+    train = split_as_the_lab(messages(ham=90, spam=33), LABELS, 1).tables["train"]
+    pd.testing.assert_frame_equal(first_share(train, LABELS, 1.0, 1), train)
+
+
+def test_a_share_of_a_train_that_lacks_a_class_is_of_the_others():
+    assert count(first_share(messages(ham=10), LABELS, 0.5, 1)) == {"ham": 5}
+
+
 # The lab's protocol
 
 
@@ -151,7 +184,25 @@ def test_lab_protocol_gives_the_labs_splits_and_leakage(collection):
         "exact": 33,
         "folded": 37,
         "masked": 48,
+        "near": 80,
     }
     train, test = split_in_plain_pandas(table, 123)
     assert list(tables["train"]["id"]) == list(train["id"])
     assert list(tables["test"]["id"]) == list(test["id"])
+
+
+@needs_collection
+@pytest.mark.parametrize("undersample", [True, False])
+def test_groups_of_the_collection_are_split_to_the_sizes_wanted_without_leakage(
+    collection, undersample
+):
+    table = collection("strict")
+    grouped = split_by_group(table, LABELS, FRACTIONS, 123, undersample)
+    stratified = split_by_class(table, LABELS, FRACTIONS, 123, undersample)
+    assert {n: count(t) for n, t in grouped.tables.items()} == {
+        n: count(t) for n, t in stratified.tables.items()
+    }
+    kept = [set(pd.concat(splits.tables.values())["id"]) for splits in (grouped, stratified)]
+    assert kept[0] == kept[1]
+    for one, other in combinations(grouped.tables.values(), 2):
+        assert not any(found["n"] for found in leakage(one["text"], other["text"]).values())

@@ -70,7 +70,9 @@ SETTINGS = [
     ({"data.embedded.messages": 401}, "download"),
     ({"data.embedded.spam": 121}, "download"),
     ({"split.protocol": "lab"}, "split"),
+    ({"split.seed": 7}, "split"),
     ({"split.balance": "none"}, "split"),
+    ({"split.train_share": 0.5}, "split"),
     ({"split.fractions.train": 0.6, "split.fractions.test": 0.3}, "split"),
     ({"split.fractions.validation": 0.2, "split.fractions.test": 0.1}, "split"),
     ({"split.fractions.test": 0.1, "split.fractions.train": 0.8}, "split"),
@@ -145,7 +147,8 @@ MODULES = {
     "fetching/downloads fetching/pinned provenance stages/layout stages/runner",
     "download": "fetching/archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
-    "split": "data/leakage data/splitting reporting/data_figures reporting/inputs stages/split",
+    "split": "data/grouping data/leakage data/near_duplicates data/splitting "
+    "reporting/data_figures reporting/inputs stages/split",
     "tokenizer": "model/tokenizer stages/tokenizer",
     "weights": "model/checkpoints model/checks model/devices model/gpt2 model/random_streams "
     "model/shapes model/tensor_files model/tensor_hashes reporting/pretraining_figures "

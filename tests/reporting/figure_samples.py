@@ -26,7 +26,7 @@ def split_summary() -> dict:
             "train": {"n": 140, "ham": 70, "spam": 70},
             "test": {"n": 60, "ham": 30, "spam": 30},
         },
-        "protocol": "stratified",
+        "protocol": "grouped",
         "seed": 123,
     }
 

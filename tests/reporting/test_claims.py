@@ -30,6 +30,7 @@ LAB_SPLIT = {
     "balanced": 1494,
     "balance": "undersample",
     "protocol": "lab",
+    "train_share": 1.0,
     "splits": {"train": {"n": 1195}, "test": {"n": 299}},
 }
 TRAINING = {
@@ -127,6 +128,13 @@ def test_another_cut_of_the_real_data_compares_the_balance_alone():
     assert "cut" not in found["data.balanced"]["explanation"]
     assert found["data.train"]["verdict"] == "not comparable"
     assert found["data.test"]["verdict"] == "not comparable"
+
+
+def test_a_part_of_train_is_not_compared_with_the_whole_and_the_rest_is():
+    found = before_training(LAB_SPLIT | {"train_share": 0.25})
+    assert found["data.train"]["verdict"] == "not comparable"
+    assert "keeps 25.0 % of the training messages" in found["data.train"]["explanation"]
+    assert found["data.test"]["verdict"] == "reproduced"
 
 
 def test_messages_that_are_not_balanced_are_not_compared_with_the_balanced_ones():

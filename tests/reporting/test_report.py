@@ -119,24 +119,24 @@ def test_learning_is_held_against_the_most_frequent_label(accuracy, words):
 @pytest.mark.parametrize(("train", "words"), [(0.95, "outside"), (0.92, "inside")])
 def test_the_gap_between_train_and_test_has_its_sign_and_its_interval(train, words):
     test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
-    split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
+    split = {"leakage": {"near": {"n": 10, "share": 0.05}}}
     found = _test_answer({"splits": {"train": {"accuracy": train}}}, split, test)
     assert f"test is {100 * (train - 0.9):.1f} points below" in found
     assert f"lies {words} the" in found
-    assert "10 of the 200 test messages (5.0 %)" in found
+    assert "10 of the 200 test messages (5.0 %) have a near twin in train." in found
 
 
 @pytest.mark.parametrize("train", [0.9, 0.9001, 0.8999])
 def test_accuracies_that_agree_to_a_tenth_of_a_point_are_called_the_same(train):
     test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
-    split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
+    split = {"leakage": {"near": {"n": 10, "share": 0.05}}}
     found = _test_answer({"splits": {"train": {"accuracy": train}}}, split, test)
     assert "train 90.0 %: test is the same." in found
 
 
 def test_a_test_accuracy_above_that_of_train_is_called_so():
     test = {"n": 200, "accuracy": 0.9, "accuracy_ci95": [0.85, 0.93]}
-    split = {"leakage": {"masked": {"n": 10, "share": 0.05}}}
+    split = {"leakage": {"near": {"n": 10, "share": 0.05}}}
     found = _test_answer({"splits": {"train": {"accuracy": 0.88}}}, split, test)
     assert "test is 2.0 points above" in found
 

@@ -62,8 +62,10 @@ class Fractions(Section):
 @dataclass(frozen=True)
 class Split(Section):
     protocol: str
+    seed: int | None
     balance: str
     fractions: Fractions
+    train_share: float
 
 
 @dataclass(frozen=True)
@@ -304,6 +306,8 @@ def stage_settings(mapping: dict, stage: str) -> dict:
     if isinstance(selected.get("training"), dict):
         runtime = [key.removeprefix("training.") for key in RUNTIME_SETTINGS]
         selected["training"] = {k: v for k, v in selected["training"].items() if k not in runtime}
+    if stage == "split" and mapping["split"]["seed"] is not None:
+        del selected["seed"]  # a split with a seed of its own outlives a change of this one
     return selected
 
 

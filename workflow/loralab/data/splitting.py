@@ -1,10 +1,12 @@
 """Balancing the classes and splitting messages into train, validation and test."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from loralab.data.grouping import assign_groups, group_messages
 from loralab.errors import LoralabError, raise_all
 from loralab.randomness import stream_seed
 
@@ -34,8 +36,7 @@ def split_by_class(
     _check_enough(messages, labels, fractions)
     if undersample:
         messages = _undersample(messages, labels, seed)
-    names = [name for name, fraction in fractions.items() if fraction > 0]
-    shares = np.array([fractions[name] for name in names])
+    names, shares = _shares(fractions)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     generator = np.random.default_rng(stream_seed(seed, "split/assign"))
     for label in labels:
@@ -43,8 +44,64 @@ def split_by_class(
         ends = np.cumsum(_apportion(len(rows), shares))
         for name, part in zip(names, np.split(rows, ends[:-1]), strict=True):
             parts[name].append(part)
-    tables = {name: messages.iloc[np.sort(np.concatenate(part))] for name, part in parts.items()}
+    return _splits(messages, {name: np.concatenate(part) for name, part in parts.items()})
+
+
+def split_by_group(
+    messages: pd.DataFrame,
+    labels: list[str],
+    fractions: dict[str, float],
+    seed: int,
+    undersample: bool,
+) -> Splits:
+    """As `split_by_class`, of the same messages, but near-duplicates stay together.
+
+    Groups are those of the messages kept after balancing; `assign_groups` says how far the sizes
+    may be from `fractions`. Raises LoralabError where a class has too few messages, or too few
+    groups, to put at least one in each split with a fraction above 0.
+    """
+    _check_enough(messages, labels, fractions)
+    if undersample:
+        messages = _undersample(messages, labels, seed)
+    names, shares = _shares(fractions)
+    groups = group_messages(messages["text"])
+    counts = _counts(messages["label"], groups, labels)
+    targets = np.stack([_apportion(total, shares) for total in counts.sum(axis=0)], axis=1)
+    generator = np.random.default_rng(stream_seed(seed, "split/groups"))
+    splits = assign_groups(counts, targets, generator)
+    _check_every_label(names, labels, counts, splits)
+    rows = {name: np.flatnonzero(splits[groups] == i) for i, name in enumerate(names)}
+    return _splits(messages, rows)
+
+
+def first_share(train: pd.DataFrame, labels: list[str], share: float, seed: int) -> pd.DataFrame:
+    """The first `share` of each class in a random order, at least one message; rows keep theirs.
+
+    What a smaller share keeps, a larger one keeps too: the points of a learning curve are nested.
+    """
+    generator = np.random.default_rng(stream_seed(seed, "split/train_share"))
+    kept = []
+    for label in labels:
+        rows = generator.permutation(np.flatnonzero(train["label"] == label))
+        kept.append(rows[: max(1, math.floor(share * len(rows) + 0.5))])
+    return train.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)
+
+
+def _shares(fractions: dict[str, float]) -> tuple[list[str], np.ndarray]:
+    names = [name for name, fraction in fractions.items() if fraction > 0]
+    return names, np.array([fractions[name] for name in names])
+
+
+def _splits(messages: pd.DataFrame, rows: dict[str, np.ndarray]) -> Splits:
+    tables = {name: messages.iloc[np.sort(part)] for name, part in rows.items()}
     return Splits(len(messages), {name: t.reset_index(drop=True) for name, t in tables.items()})
+
+
+def _counts(column: pd.Series, groups: np.ndarray, labels: list[str]) -> np.ndarray:
+    """How many messages of each label each group holds, (groups, labels)."""
+    counts = np.zeros((groups.max() + 1, len(labels)), dtype=np.int64)
+    np.add.at(counts, (groups, pd.Categorical(column, categories=labels).codes), 1)
+    return counts
 
 
 def _undersample(messages: pd.DataFrame, labels: list[str], seed: int) -> pd.DataFrame:
@@ -68,8 +125,7 @@ def _apportion(total: int, shares: np.ndarray) -> np.ndarray:
 
 
 def _check_enough(messages: pd.DataFrame, labels: list[str], fractions: dict[str, float]) -> None:
-    names = [name for name, fraction in fractions.items() if fraction > 0]
-    shares = np.array([fractions[name] for name in names])
+    names, shares = _shares(fractions)
     problems = []
     for label in labels:
         found = int((messages["label"] == label).sum())
@@ -80,6 +136,21 @@ def _check_enough(messages: pd.DataFrame, labels: list[str], fractions: dict[str
                 "add messages or change split.fractions"
             )
     raise_all(problems, "too few messages to split")
+
+
+def _check_every_label(
+    names: list[str], labels: list[str], counts: np.ndarray, splits: np.ndarray
+) -> None:
+    problems = []
+    for label, found in zip(labels, counts.T, strict=True):
+        missing = [name for i, name in enumerate(names) if not found[splits == i].any()]
+        if missing:
+            problems.append(
+                f"the {found.sum()} messages of class {label!r} fall into {(found > 0).sum()} "
+                f"groups of near-duplicates, which leaves none for {', '.join(missing)}; add "
+                "messages, or set split.protocol to stratified and mind the leakage"
+            )
+    raise_all(problems, "too few groups to split")
 
 
 def split_as_the_lab(messages: pd.DataFrame, labels: list[str], seed: int) -> Splits:

@@ -132,14 +132,14 @@ def _test_answer(metrics: dict, split: dict, test: dict) -> str:
     gap = round(100 * (test["accuracy"] - train["accuracy"]), 1)
     compared = f"{abs(gap)} points {'above' if gap > 0 else 'below'}" if gap else "the same"
     inside = low <= train["accuracy"] <= high
-    leak = split["leakage"]["masked"]
+    leak = split["leakage"]["near"]
     return (
         f"Test accuracy is {percent(test['accuracy'])}, train {percent(train['accuracy'])}: test "
         f"is {compared}. The train accuracy lies "
         f"{'inside' if inside else 'outside'} the 95 % interval of the test accuracy "
         f"({percent(low)} to {percent(high)}). "
-        f"{leak['n']} of the {test['n']} test messages ({percent(leak['share'])}) have a masked "
-        "twin in train."
+        f"{leak['n']} of the {test['n']} test messages ({percent(leak['share'])}) have a near twin "
+        "in train."
     )
 
 

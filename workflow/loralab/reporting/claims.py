@@ -7,6 +7,8 @@ known before training is ledgered then, by the stage `inject`, from the lab's mo
 
 from collections.abc import Iterator
 
+from loralab.reporting.numbers import percent
+
 REPRODUCED, CORRECTED = "reproduced", "corrected"
 REFUTED, NOT_COMPARABLE = "refuted", "not comparable"
 
@@ -20,6 +22,8 @@ LAB_RECIPE = {
     "seed": 123,
     "data.parser": "lab",
     "split.protocol": "lab",
+    "split.seed": 123,
+    "split.train_share": 1.0,
     "lora.variant": "lora",
     "lora.rank": 8,
     "lora.alpha": 16,
@@ -257,6 +261,10 @@ def _data_claims(split: dict, is_lab_data: bool) -> Iterator[dict]:
     otherwise = other or (
         "" if protocol == "lab" else f"This experiment splits by protocol {protocol}."
     )
+    share = split["train_share"]
+    shortened = otherwise or (
+        "" if share == 1 else f"This experiment keeps {percent(share)} of the training messages."
+    )
     quoting = (
         "One message a line is right. pandas' default quoting fuses some into others and reads "
         "5572 (data.parser lab)."
@@ -268,7 +276,7 @@ def _data_claims(split: dict, is_lab_data: bool) -> Iterator[dict]:
     yield _data_claim(
         "balanced", "messages after balancing", 1494, split["balanced"], all_spam, unbalanced
     )
-    yield _data_claim("train", "training messages", 1195, train, cut, otherwise)
+    yield _data_claim("train", "training messages", 1195, train, cut, shortened)
     yield _data_claim("test", "test messages", 299, test, cut, otherwise)
 
 

@@ -121,6 +121,7 @@ def read_artifacts(
         "gradients": read_json(places["gradcheck"] / "gradients.json"),
         "training": read_json(train / "training.json"),
         "metrics": read_json(evaluate / "metrics.json"),
+        "robustness": read_json(places["robustness"] / "robustness.json"),
         "sweep": read_json(places["sweep"] / "sweep.json") if "sweep" in places else None,
         "baselines": {
             step.removeprefix("baseline_"): read_json(place / "baseline.json")
@@ -130,20 +131,6 @@ def read_artifacts(
         "history": pd.read_csv(train / "history.csv"),
         "errors": read_text_table(evaluate / "errors.csv").to_dict("records"),
         "structure_before": _printed_blocks(inject / "structure_before.txt")[0],
-        "files": sum(len(manifest["outputs"]) for manifest in manifests),
-        "source": read_json(dataset / "source.json"),
-        "base_folder": base.as_posix(),
-        "base_config": read_json(base / "config.json"),
-        "split": read_json(run / "split" / "split.json"),
-        "parameters": read_json(run / "inject" / "parameters.json"),
-        "claims": read_json(run / "inject" / "claims.json"),
-        "gradients": read_json(run / "gradcheck" / "gradients.json"),
-        "training": read_json(run / "train" / "training.json"),
-        "metrics": read_json(run / "evaluate" / "metrics.json"),
-        "robustness": read_json(places["robustness"] / "robustness.json"),
-        "history": pd.read_csv(run / "train" / "history.csv"),
-        "errors": read_text_table(run / "evaluate" / "errors.csv").to_dict("records"),
-        "structure_before": _printed_blocks(run / "inject" / "structure_before.txt")[0],
         "structure_after": next(
             block
             for block in _printed_blocks(inject / "structure_after.txt")

@@ -23,10 +23,11 @@ def run(job: Job) -> None:
         "head": dataclasses.asdict(config.head),
         "training": dataclasses.asdict(config.training),
         "data": {"source": config.data.source, "parser": config.data.parser},
-        "split": {"protocol": config.split.protocol},
         "base": {"source": config.base.source, "name": config.base.name},
     }
     found = read_artifacts(_places(layout), changes_of(layout))
+    # As it was split: the seed may be the split's own.
+    settings["split"] = {key: found["split"][key] for key in ("protocol", "seed", "train_share")}
     claims = completed_claims(found, settings)
     write_json(job.folder / "claims.json", claims)
     text = render_report(config.experiment, found, settings, claims, _examples(job))

@@ -1,11 +1,19 @@
 """Stage `split`: read the messages, balance the classes, split, and measure leakage."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from loralab.config import SPLIT_NAMES
 from loralab.data.leakage import leakage
 from loralab.data.messages import MessageFormat, read_messages, write_table
-from loralab.data.splitting import Splits, split_as_the_lab, split_by_class
+from loralab.data.splitting import (
+    Splits,
+    first_share,
+    split_as_the_lab,
+    split_by_class,
+    split_by_group,
+)
 from loralab.provenance import write_json
 from loralab.reporting.data_figures import class_counts, message_lengths
 from loralab.stages.runner import Job, Stage, main
@@ -34,12 +42,20 @@ def run(job: Job) -> None:
 
 
 def _split(job: Job, messages: pd.DataFrame) -> Splits:
-    split, labels, seed = job.config.split, job.config.data.labels, job.config.seed
+    split, labels, seed = job.config.split, job.config.data.labels, _seed(job)
     if split.protocol == "lab":
-        return split_as_the_lab(messages, labels, seed)
-    fractions = {name: getattr(split.fractions, name) for name in SPLIT_NAMES}
-    undersample = split.balance == "undersample"
-    return split_by_class(messages, labels, fractions, seed, undersample)
+        splits = split_as_the_lab(messages, labels, seed)
+    else:
+        fractions = {name: getattr(split.fractions, name) for name in SPLIT_NAMES}
+        by = split_by_group if split.protocol == "grouped" else split_by_class
+        splits = by(messages, labels, fractions, seed, split.balance == "undersample")
+    train = first_share(splits.tables["train"], labels, split.train_share, seed)
+    return replace(splits, tables={**splits.tables, "train": train})
+
+
+def _seed(job: Job) -> int:
+    own = job.config.split.seed
+    return job.config.seed if own is None else own
 
 
 def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
@@ -53,7 +69,8 @@ def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
         "balanced": splits.balanced,
         "splits": {name: {"n": len(t), **_counts(t, labels)} for name, t in tables.items()},
         "protocol": job.config.split.protocol,
-        "seed": job.config.seed,
+        "seed": _seed(job),
+        "train_share": job.config.split.train_share,
         "leakage": leakage(tables["train"]["text"], tables["test"]["text"]),
     }
 

@@ -1,0 +1,86 @@
+"""Groups of messages that nearly repeat one another, and which split each group goes to."""
+
+import numpy as np
+import pandas as pd
+
+from loralab.data.leakage import CRITERIA, masked
+from loralab.data.near_duplicates import connected, near_components
+
+
+def group_messages(texts: pd.Series) -> np.ndarray:
+    """The number of each message's group, (n,), counted from 0 in the order of first appearance.
+
+    Two messages are in one group where a chain of twins connects them, by any criterion of
+    `leakage`: so no message has a twin outside its group.
+    """
+    links = [_with_first_alike(texts.map(form)) for form in CRITERIA.values()]
+    links.append(_with_first_alike(_near_forms(texts.map(masked))))
+    return pd.factorize(connected(len(texts), np.concatenate(links, axis=1)))[0]
+
+
+def _near_forms(forms: pd.Series) -> pd.Series:
+    """For each form one that a chain of near pairs leads to, the same for all of the chain."""
+    known = sorted(set(forms) - {""})
+    firsts = [known[label] for label in near_components(known)]
+    return forms.map({"": "", **dict(zip(known, firsts, strict=True))})
+
+
+def _with_first_alike(forms: pd.Series) -> np.ndarray:
+    """Each place with the first that has the same form, (2, some); an empty form is like none."""
+    codes, _ = pd.factorize(forms)
+    firsts = np.unique(codes, return_index=True)[1]
+    places = np.flatnonzero(forms != "")
+    return np.stack([places, firsts[codes[places]]])
+
+
+def assign_groups(
+    counts: np.ndarray, targets: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """The split of each group, (g,), so that splits come close to the sizes wanted.
+
+    From the largest group to the smallest, each goes to a split that has room for all of it, at
+    random in proportion to that room, so that large groups are not kept from any split; where none
+    has, to the one with most room. A split then differs from its target by less than the largest
+    group, and not at all where there are single messages enough. (With groups of one message it is
+    a draw without replacement.) Only where a split would be left without a label, as there are few
+    groups, does it get one of the last in any case, and another may fall short by up to twice that.
+
+    Args:
+        counts: messages of each label in each group, (g, labels).
+        targets: messages of each label that each split should have, (splits, labels).
+    """
+    room, splits = targets.astype(np.int64), np.full(len(counts), -1)
+    placed, left = np.zeros_like(targets, dtype=bool), (counts > 0).sum(axis=0)
+    order = generator.permutation(len(counts))
+    for group in order[np.argsort(-counts[order].sum(axis=1), kind="stable")]:
+        split = _choose(counts[group], room, _allowed(counts[group], placed, left), generator)
+        splits[group] = split
+        room[split] -= counts[group]
+        placed[split] |= counts[group] > 0
+        left -= counts[group] > 0
+    return splits
+
+
+def _allowed(group: np.ndarray, placed: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Which splits a group may go to, (splits,): all, or those that would else lack a label of it.
+
+    Args:
+        group: its messages of each label, (labels,).
+        placed: whether a split has a label yet, (splits, labels).
+        left: groups not placed yet that have a label, this one among them, (labels,).
+    """
+    urgent = (group > 0) & (left <= (~placed).sum(axis=0))
+    lacking = (~placed & urgent).any(axis=1)
+    return lacking if lacking.any() else np.ones(len(placed), dtype=bool)
+
+
+def _choose(
+    group: np.ndarray, room: np.ndarray, allowed: np.ndarray, generator: np.random.Generator
+) -> int:
+    # Sizes differ least, in squares, where the product of room and group is largest.
+    gains = room @ group
+    fits = allowed & (room >= group).all(axis=1)
+    if not fits.any():
+        return int(np.where(allowed, gains, -np.inf).argmax())
+    ends = np.cumsum(np.where(fits, gains, 0))
+    return int(np.searchsorted(ends, generator.integers(ends[-1]), side="right"))
