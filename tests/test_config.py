@@ -137,7 +137,7 @@ def test_the_dataclasses_hold_exactly_the_keys_of_config_yaml(mapping):
             yield from declared(inner, f"{name}.") if is_section else [name]
 
     # Mappings whose keys the user chooses have no leaves of their own.
-    chosen_freely = {"lora.rank_pattern", "lora.alpha_pattern"}
+    chosen_freely = {"lora.rank_pattern", "lora.alpha_pattern", "sweep.values", "sweep.runs"}
     assert set(declared(Config)) == set(leaves(mapping)) | chosen_freely
 
 

@@ -41,6 +41,10 @@ RESTS_ON = {
     "report": "",
 }
 
+OF_A_SWEEP = "evaluate@reference,seed=123 sweep report"
+OF_A_RUN = "train@longer,seed=123 evaluate@longer,seed=123"
+SECOND = "reference,seed=124"
+
 # A changed setting, with what must change beside it to be valid; the first stages to rerun.
 SETTINGS = [
     # No result depends on these; the experiment's name is its folder, in which nothing is yet.
@@ -136,15 +140,25 @@ SETTINGS = [
     ({"evaluation.batch_size": 7}, f"evaluate {OF_THE_MODEL} robustness"),
     ({"evaluation.baselines": ["majority"]}, "evaluate"),
     ({"evaluation.errors": 7}, "evaluate"),
+    ({"evaluation.false_alarms": 0.02}, "evaluate"),
+    (
+        {"sweep.values": {"training.epochs": [2]}},
+        f"{OF_A_SWEEP} train@training.epochs=2,seed=123 evaluate@training.epochs=2,seed=123",
+    ),
+    ({"sweep.combine": "product"}, "report"),
+    ({"sweep.runs": {"longer": {"training.epochs": 2}}}, f"{OF_A_SWEEP} {OF_A_RUN}"),
+    ({"sweep.seeds": 2}, f"{OF_A_SWEEP} train@{SECOND} evaluate@{SECOND}"),
+    ({"sweep.baselines": ["head_only"]}, "report"),
     ({"report.examples": ["hello"]}, "report"),
 ]
 
 # The modules of the package, by the first stages that rerun when their code changes.
 MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
-    "commands/verify_weights model/export stages/baseline_full stages/baseline_last_block",
+    "commands/verify_weights model/export stages/baseline_full stages/baseline_last_block "
+    "evaluation/arms evaluation/seeds reporting/sweep_figures stages/sweep",
     "download tokenizer": "config config_file data/corpus data/corpus_phrases errors interrupts "
-    "fetching/downloads fetching/pinned provenance stages/layout stages/runner",
+    "fetching/downloads fetching/pinned provenance stages/layout stages/runner sweep",
     "download": "fetching/archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
     "split": "data/grouping data/leakage data/near_duplicates data/splitting "
@@ -171,12 +185,15 @@ MODULES = {
     f"{OF_THE_MODEL} robustness": "stages/inference",
     OF_THE_MODEL: "stages/model_baseline",
     **{name: f"stages/{name}" for name in f"{OF_TEXTS} {OF_THE_MODEL}".split()},
-    "evaluate robustness": "evaluation/comparison evaluation/metrics",
-    "evaluate": "reporting/calibration_figures reporting/evaluation_figures "
+    f"{OF_TEXTS} {OF_THE_MODEL} robustness evaluate": "evaluation/metrics",
+    "evaluate robustness": "evaluation/comparison evaluation/resampling "
+    "evaluation/weighted_metrics",
+    "evaluate": "evaluation/calibration evaluation/operating_point reporting/calibration_figures reporting/evaluation_figures "
     "reporting/ranking_figures stages/evaluate",
     "robustness": "data/perturbations data/stress evaluation/robustness "
     "reporting/robustness_figures reporting/robustness_names stages/robustness",
-    "report": "reporting/answers reporting/report reporting/robustness_section stages/report "
+    "report": "reporting/answers reporting/evaluation_section reporting/summary "
+    "reporting/sweep_section stages/steps reporting/report reporting/robustness_section stages/report "
     "verification",
 }
 # Files of the package that are no Python, likewise.
@@ -185,6 +202,7 @@ OTHER_FILES = {
     "model/gpt2_124M_tensors.csv": "",
     "reporting/report.md.j2": "report",
     "reporting/robustness.md.j2": "report",
+    "reporting/sweep.md.j2": "report",
 }
 
 CODE = {f"{module}.py": first for first, names in MODULES.items() for module in names.split()}
@@ -193,7 +211,7 @@ CODE |= OTHER_FILES
 
 def rerunning(first: str) -> set[str]:
     """The stages that `first` names, and all that rests on them."""
-    return {name for stage in first.split() for name in (stage, *RESTS_ON[stage].split())}
+    return {name for stage in first.split() for name in (stage, *RESTS_ON.get(stage, "").split())}
 
 
 @pytest.fixture(scope="module")

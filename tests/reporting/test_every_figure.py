@@ -31,9 +31,11 @@ from loralab.reporting import (
     pretraining_figures,
     ranking_figures,
     robustness_figures,
+    sweep_figures,
     training_figures,
 )
 from PIL import Image
+from sweep_samples import sweep_summary
 
 HOMES = {
     "message_lengths": data_figures,
@@ -47,6 +49,8 @@ HOMES = {
     "precision_recall_curves": ranking_figures,
     "calibration": calibration_figures,
     "baseline_comparison": evaluation_figures,
+    "sweep_overview": sweep_figures,
+    "sweep_curves": sweep_figures,
     "robustness": robustness_figures,
 }
 
@@ -72,6 +76,8 @@ def all_figures(folder: Path) -> dict[str, Callable[[Path], None]]:
         "precision_recall_curves": [predictions, baselines, "spam"],
         "calibration": [metrics],
         "baseline_comparison": [metrics],
+        "sweep_overview": [as_json(sweep_summary(), folder / "sweep.json")],
+        "sweep_curves": [as_json(sweep_summary(), folder / "sweep.json")],
         "robustness": [as_json(robustness_summary(), folder / "robustness.json")],
     }
     functions = {name: getattr(home, name) for name, home in HOMES.items()}

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from functools import reduce
 
 from loralab.config import RUNTIME_SETTINGS, Config
+from loralab.errors import LoralabError
 
 REFERENCE = "reference"
 NO_SWEEP = {"values": {}, "combine": "each", "runs": {}, "seeds": 1, "baselines": []}
+LONGEST_NAME = 200  # a file system takes 255 bytes, the seed and a log's ending among them
 VARIED = ("split", "lora", "head", "training")  # sections whose settings a sweep may change
 
 
@@ -37,7 +39,10 @@ def may_vary(key: str) -> bool:
 
 
 def runs_of(config: Config) -> list[Run]:
-    """Every run of the experiment's sweep, those of an arm together; the reference comes first."""
+    """Every run of the experiment's sweep, those of an arm together; the reference comes first.
+
+    Raises LoralabError where two arms would have one name, or one that no file can have.
+    """
     sweep = config.sweep
     if not sweep.values and not sweep.runs and sweep.seeds == 1:
         return []
@@ -70,8 +75,20 @@ def _arms(config: Config) -> dict[str, dict[str, object]]:
     for name, settings in [*_combined(config), *config.sweep.runs.items()]:
         changes = {k: v for k, v in settings.items() if v != _setting(config, k)}
         if changes not in arms.values():
-            arms[name or arm_name(changes)] = changes
+            name = name or arm_name(changes)
+            _check_name(name, arms)
+            arms[name] = changes
     return arms
+
+
+def _check_name(name: str, arms: dict[str, dict[str, object]]) -> None:
+    if name in arms:
+        raise LoralabError(f"sweep: two arms would be called {name}; name them in sweep.runs")
+    if len(name) > LONGEST_NAME:
+        raise LoralabError(
+            f"sweep: an arm would be called {name}, {len(name)} characters of at most "
+            f"{LONGEST_NAME}; name it in sweep.runs"
+        )
 
 
 def _combined(config: Config) -> Iterator[tuple[str, dict[str, object]]]:
