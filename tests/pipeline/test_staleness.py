@@ -188,13 +188,13 @@ MODULES = {
     f"{OF_TEXTS} {OF_THE_MODEL} robustness evaluate": "evaluation/metrics",
     "evaluate robustness": "evaluation/comparison evaluation/resampling "
     "evaluation/weighted_metrics",
-    "evaluate": "evaluation/calibration evaluation/operating_point reporting/calibration_figures reporting/evaluation_figures "
-    "reporting/ranking_figures stages/evaluate",
+    "evaluate": "evaluation/calibration evaluation/operating_point reporting/calibration_figures "
+    "reporting/evaluation_figures reporting/ranking_figures stages/evaluate",
     "robustness": "data/perturbations data/stress evaluation/robustness "
     "reporting/robustness_figures reporting/robustness_names stages/robustness",
     "report": "reporting/answers reporting/evaluation_section reporting/summary "
-    "reporting/sweep_section stages/steps reporting/report reporting/robustness_section stages/report "
-    "verification",
+    "reporting/sweep_section stages/steps reporting/report reporting/robustness_section "
+    "stages/report verification",
 }
 # Files of the package that are no Python, likewise.
 OTHER_FILES = {
