@@ -176,6 +176,20 @@ def test_the_rules_of_the_runs_name_what_their_stages_read_and_write(swept):
         assert found["output"] == written | {manifest}, step
 
 
+@pytest.mark.parametrize("run", ["lora.rank=4,seed=124", "reference,seed=123"])
+def test_the_adapter_of_a_run_can_be_used(swept, monkeypatch, capsys, run):
+    monkeypatch.chdir(swept)
+    main(["classify", "--run", f"{RESULTS}/runs/{run}", "a prize for you"])
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "text,predicted,p_ham,p_spam"
+    own = swept / RESULTS / "runs" / run / "evaluate" / "predictions.csv"
+    text = pd.read_csv(swept / RESULTS / "split/test.csv").iloc[0]
+    predicted = pd.read_csv(own).query("split == 'test'").iloc[0]
+    main(["classify", "--run", f"{RESULTS}/runs/{run}", str(text["text"])])
+    found = capsys.readouterr().out.splitlines()[1].rpartition(",")[2]
+    assert float(found) == pytest.approx(predicted["p_spam"], abs=1e-5)
+
+
 def test_verify_finds_an_edited_run_and_what_rests_on_it(swept, tmp_path, monkeypatch, capsys):
     shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

@@ -165,7 +165,7 @@ def _value(leaves: dict[str, object], name: str) -> str:
 
 
 def examine_as_recorded(
-    places: dict[str, Path], changes: dict[str, dict[str, object]]
+    places: dict[str, Path], changes: dict[str, dict[str, object]] | None = None
 ) -> dict[str, list[str]]:
     """`examine` by the settings that the steps recorded, which must agree with one another.
 
@@ -175,7 +175,7 @@ def examine_as_recorded(
     """
     manifests = _readable(places)
     expected = {step: _made_now(manifest) for step, manifest in manifests.items()}
-    mixed = _contradictions(manifests, changes)
+    mixed = _contradictions(manifests, changes or {})
     return {step: [*why, *mixed.get(step, [])] for step, why in examine(places, expected).items()}
 
 

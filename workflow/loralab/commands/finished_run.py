@@ -26,24 +26,42 @@ def folder_of(run: Path) -> Path:
 
 
 def layout_of(run: Path) -> Layout:
-    """The layout of a finished run, by the settings in the manifest of its evaluation."""
+    """The layout of a finished experiment, or of one run of its sweep.
+
+    By what the manifest of its evaluation says: the settings, and where the adapter and the
+    messages lie, which a run may share.
+    """
     run = folder_of(run)
     path = run / "evaluate" / MANIFEST
     try:
-        recorded = read_json(path)["fingerprint"]["settings"]
+        manifest = read_json(path)
+        recorded, read = manifest["fingerprint"]["settings"], list(manifest["inputs"])
     except (KeyError, TypeError):
-        recorded = None
+        recorded, read = None, []
     if not isinstance(recorded, dict) or not recorded:
         raise LoralabError(f"{path} holds no settings; run the pipeline again")
-    settings = {**recorded, "experiment": run.name, "mirror": None}
-    resources = run.parent.parent / "resources"
+    experiment = run.parent.parent if run.parent.name == "runs" else run
+    settings = {**recorded, "experiment": experiment.name, "mirror": None}
+    resources = experiment.parent.parent / "resources"
     try:
-        layout = Layout(build(settings), results=run.parent, resources=resources)
+        shared = {"evaluate": path.parent, **_where_these_lie(path.parent, read)}
+        layout = Layout(build(settings), experiment.parent, resources, elsewhere=shared)
         model_files = [*layout.base_files, *layout.tokenizer_files, *layout.adapter_files]
     except (AttributeError, TypeError):
         raise LoralabError(f"{path} holds damaged settings; run the pipeline again") from None
     check_inputs(path, model_files)
     return layout
+
+
+def _where_these_lie(folder: Path, read: list[str]) -> dict[str, Path]:
+    """The folders of the stages whose files an evaluation read, by those files' names."""
+    ends = {"train": "/adapter/adapter_config.json", "split": "/test.csv"}
+    return {
+        stage: Path(os.path.normpath(folder / name.removesuffix(end)))
+        for stage, end in ends.items()
+        for name in read
+        if name.endswith(end)
+    }
 
 
 def recorded_settings(run: Path) -> dict:

@@ -105,7 +105,7 @@ def read_artifacts(
     packages: dict = {}
     for manifest in by_step.values():
         packages |= manifest["fingerprint"]["packages"]
-    problems = examine_as_recorded(places, changes or {})
+    problems = examine_as_recorded(places, changes)
     inject, train, evaluate = (places[stage] for stage in ("inject", "train", "evaluate"))
     return {
         "problems": [
