@@ -132,6 +132,9 @@ def test_a_setting_that_no_run_can_have_to_itself_is_refused(key):
 def test_a_run_whose_settings_are_not_valid_is_named():
     message = complaint(values={"lora.rank": [0]})
     assert message.startswith("sweep, run lora.rank=0,seed=123: configuration: lora.rank is 0")
+    message = complaint(values={"lora.targets": [["no_such_layer"]]})
+    assert message.startswith("sweep, run lora.targets=no_such_layer,seed=123: ")
+    assert "no_such_layer" in message.partition("123: ")[2]
     twice = {"twice": {"lora.injections": 2, "lora.variant": "dora"}}
     assert "sweep, run twice,seed=123" in complaint(runs=twice)
 

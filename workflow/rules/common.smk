@@ -21,9 +21,8 @@ try:
     config = restore_types(config)
     validate(config)
     LAYOUT = Layout(build(config))
+    choose(linear_layers(base_shape(LAYOUT.config.base)), LAYOUT.config.lora)
     STEPS = steps_of(config, LAYOUT)
-    for step in STEPS.values():
-        choose(linear_layers(base_shape(LAYOUT.config.base)), step.layout.config.lora)
     # A fixed number, whatever --cores says: on a CPU the last bits of a result depend on it, so it is part of
     # the fingerprint.
     THREADS = default_threads()

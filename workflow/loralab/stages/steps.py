@@ -11,6 +11,8 @@ from pathlib import Path
 from loralab.config import STAGE_SETTINGS, build, nested
 from loralab.config_file import merge, validate
 from loralab.errors import LoralabError
+from loralab.model.shapes import base_shape, linear_layers
+from loralab.model.targets import choose
 from loralab.stages.layout import Layout, place_in_run
 from loralab.sweep import NO_SWEEP, REFERENCE, Run, runs_of
 
@@ -145,9 +147,11 @@ def _steps_of_run(run: Run, settings: dict, layout: Layout) -> dict[str, Step]:
     of_run = merge(settings, nested(_changes(run))) | {"sweep": NO_SWEEP}
     try:
         validate(of_run)
+        config = build(of_run)
+        choose(linear_layers(base_shape(config.base)), config.lora)
     except LoralabError as error:
         raise LoralabError(f"sweep, run {run.name}: {error}") from None
     folders = folders_of(run, layout)
-    place = replace(layout, config=build(of_run), elsewhere=folders)
+    place = replace(layout, config=config, elsewhere=folders)
     keys = [f"{stage}@{run.name}" for stage in own_folders(run, layout)]
     return {key: Step(key, of_run, place) for key in keys}
