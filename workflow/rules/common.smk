@@ -47,6 +47,15 @@ envvars:
 os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv('PATH')}")
 
 
+# Of the resource `gpu` profiles/default has one: a GPU gets one job at a time, a CPU as many as it has cores for.
+# Where another machine computes than the one that plans, training.device says what is there.
+GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+HAS_GPU = sys.platform == "darwin" or any(os.path.exists(path) for path in GPU_DEVICES)
+GPU = int(
+    HAS_GPU if config["training"]["device"] == "auto" else config["training"]["device"] != "cpu"
+)
+
+
 # What decides the outputs of each step: its code, its settings, its packages, its threads.
 FINGERPRINTS = expected_fingerprints(STEPS, THREADS)
 

@@ -26,7 +26,7 @@ for step in steps("baseline"):
         resources:
             mem_mb=8000,
             runtime=240,
-            gpu=1 if baseline_inputs(step.stage) else 0,
+            gpu=GPU if baseline_inputs(step.stage) else 0,
         params:
             stage=step.stage,
             fingerprint=fingerprint_of(step),
@@ -70,7 +70,7 @@ for step in steps("evaluate"):
         resources:
             mem_mb=4000,
             runtime=240,
-            gpu=1,
+            gpu=GPU,
         params:
             stage=step.stage,
             fingerprint=fingerprint_of(step),
@@ -107,7 +107,7 @@ for step in steps("robustness"):
         resources:
             mem_mb=4000,
             runtime=60,
-            gpu=1,
+            gpu=GPU,
         params:
             stage=step.stage,
             fingerprint=fingerprint_of(step),

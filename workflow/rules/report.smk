@@ -22,7 +22,7 @@ rule report:
     resources:
         mem_mb=4000,
         runtime=30,
-        gpu=1,
+        gpu=GPU,
     params:
         stage="report",
         fingerprint=fingerprint_of(STEPS["report"]),

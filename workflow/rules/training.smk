@@ -29,7 +29,7 @@ for step in steps("train"):
         resources:
             mem_mb=4000,
             runtime=240,
-            gpu=1,
+            gpu=GPU,
         params:
             stage=step.stage,
             fingerprint=fingerprint_of(step),
