@@ -15,8 +15,8 @@ from loralab.provenance import sha256_file
 from project import ROOT, SMALL, copy_of_the_project, snakemake
 
 RESULTS = "results/ablation"
-# Every kind of arm of experiments/ablation.yaml, one of each; a value that the small experiment has
-# already makes no arm.
+# Most kinds of arms of experiments/ablation.yaml, one of each; a value that the small experiment has
+# already makes no arm, which keeps this within three minutes.
 REDUCED = {
     "evaluation": {"baselines": ["majority", "head_only"]},
     "sweep": {
@@ -24,6 +24,7 @@ REDUCED = {
             "lora.rank": [1, 4],
             "lora.alpha": [SMALL["lora"]["alpha"]],
             "lora.targets": ["all-linear"],
+            "lora.fan_in": ["in_features"],
             "lora.variant": ["dora"],
             "lora.dropout": [0],
             "training.dropout": [0.1],
@@ -34,8 +35,8 @@ REDUCED = {
     },
 }
 ARMS = [
-    *("reference", "head_only", "lora.rank=1", "lora.rank=4", "lora.fan_in=rank"),
-    *("lora.variant=dora", "head.position=padding", "split.train_share=0.5", "injected-twice"),
+    *("reference", "head_only", "lora.rank=1", "lora.rank=4", "lora.variant=dora"),
+    *("split.train_share=0.5", "head.position=padding", "injected-twice"),
 ]
 FILES = ("small.yaml", "ablation.yaml", "reduced.yaml")
 CONFIG = ("--config", "config.yaml", *(part for name in FILES for part in ("--config", name)))
@@ -66,7 +67,7 @@ def would_run(folder: Path, *more: str) -> set[str]:
     return planned.rules
 
 
-def test_every_kind_of_arm_of_the_ablation_is_in_its_reduced_form(swept):
+def test_the_reduced_ablation_varies_what_the_whole_one_does(swept):
     whole = load_mapping([str(ROOT / "experiments" / "ablation.yaml")])["sweep"]
     reduced = load_mapping([str(swept / name) for name in FILES])["sweep"]
     assert reduced["values"].keys() == whole["values"].keys()
@@ -75,7 +76,7 @@ def test_every_kind_of_arm_of_the_ablation_is_in_its_reduced_form(swept):
 
 def test_every_arm_has_a_row_and_every_run_a_folder(swept):
     table = pd.read_csv(swept / RESULTS / "sweep/sweep.csv")
-    assert list(table["arm"]) == ARMS
+    assert sorted(table["arm"]) == sorted(ARMS)
     assert (table["seeds"] == 2).all() and (table["messages"] == table["messages"][0]).all()
     runs = {f"{arm},seed={seed}" for arm in ARMS if arm != "head_only" for seed in (123, 124)}
     assert {path.name for path in (swept / RESULTS / "runs").iterdir()} == runs
@@ -165,7 +166,7 @@ def test_the_rules_of_the_runs_name_what_their_stages_read_and_write(swept):
         if line.startswith("    ") and kind in ("input", "output"):
             current[kind] = set(paths.split(", "))
     steps = {step: found for step, found in files.items() if "@" in step or step == "sweep"}
-    assert len(steps) > 40
+    assert len(steps) > 30
     for step, found in steps.items():
         (manifest,) = [path for path in found["output"] if path.endswith("manifest.json")]
         recorded = json.loads((swept / manifest).read_text())

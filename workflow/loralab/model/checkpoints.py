@@ -63,10 +63,17 @@ def to_file_layout(model: GPT2) -> dict[str, Tensor]:
         if kind.startswith("q_proj"):
             suffix = kind.removeprefix("q_proj.")
             parts = [model.get_parameter(f"{block}.attn.{p}.{suffix}") for p in PROJECTIONS]
-            tensors[f"{block}.attn.c_attn.{suffix}"] = torch.cat([part.detach() for part in parts])
+            tensors[f"{block}.attn.c_attn.{suffix}"] = _stacked([part.detach() for part in parts])
         elif not kind.startswith(PROJECTIONS) and not name.startswith("head."):
             tensors[name] = tensor
     return {name: _turned(name, tensor) for name, tensor in tensors.items()}
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    """The parts along their first axis; of parts that are shapes alone, their shape."""
+    if parts[0].is_meta:  # where `cat` would load PyTorch's compiler, a second's work
+        return parts[0].new_empty(sum(len(part) for part in parts), *parts[0].shape[1:])
+    return torch.cat(parts)
 
 
 def from_file_layout(tensors: dict[str, Tensor], model: GPT2, source: str) -> dict[str, Tensor]:

@@ -78,6 +78,13 @@ class Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
+def _embedding(entries: int, width: int) -> nn.Embedding:
+    weight = torch.empty(entries, width)
+    if not weight.is_meta:  # drawing on the meta device loads PyTorch's compiler, a second's work
+        nn.init.normal_(weight)
+    return nn.Embedding.from_pretrained(weight, freeze=False)
+
+
 class GPT2(nn.Module):
     """The transformer and its head. Weights begin as PyTorch leaves them; see `initialise`."""
 
@@ -85,8 +92,8 @@ class GPT2(nn.Module):
         super().__init__()
         self.shape = shape
         self.base_sha256: str | None = None  # over the weights, where they were read from a file
-        self.wte = nn.Embedding(shape.vocabulary, shape.width)
-        self.wpe = nn.Embedding(shape.context, shape.width)
+        self.wte = _embedding(shape.vocabulary, shape.width)
+        self.wpe = _embedding(shape.context, shape.width)
         self.embedding_dropout = nn.Dropout(dropout)
         self.h = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.ln_f = nn.LayerNorm(shape.width, eps=NORM_EPSILON)
