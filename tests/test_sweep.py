@@ -47,17 +47,27 @@ def test_one_setting_at_a_time_beside_the_experiment_as_it_stands():
     values = {"lora.rank": [2, 4], "lora.dropout": [0.1]}
     assert names(values=values) == [
         "reference,seed=123",
+        "lora.dropout=0.1,seed=123",
         "lora.rank=2,seed=123",
         "lora.rank=4,seed=123",
-        "lora.dropout=0.1,seed=123",
     ]
 
 
 def test_every_combination():
     values = {"lora.rank": [2, 4], "lora.alpha": [1, 2]}
     assert names(values=values, combine="product")[1:] == [
-        f"lora.rank={rank},lora.alpha={alpha},seed=123" for rank in (2, 4) for alpha in (1, 2)
+        f"lora.alpha={alpha},lora.rank={rank},seed=123" for alpha in (1, 2) for rank in (2, 4)
     ]
+
+
+@pytest.mark.parametrize("combine", ["each", "product"])
+def test_the_order_in_which_a_file_names_settings_changes_nothing(combine):
+    values = {"lora.rank": [2, 4], "lora.alpha": [1, 2], "head.bias": [False]}
+    runs = {"b": {"lora.rank": 3, "lora.alpha": 3}, "a": {"lora.alpha": 5, "head.bias": False}}
+    backwards = {key: dict(reversed(changes.items())) for key, changes in reversed(runs.items())}
+    assert names(values=values, runs=runs, combine=combine) == names(
+        values=dict(reversed(values.items())), runs=backwards, combine=combine
+    )
 
 
 def test_every_seed_of_every_arm():

@@ -15,8 +15,8 @@ from loralab.provenance import sha256_file
 from project import ROOT, SMALL, copy_of_the_project, snakemake
 
 RESULTS = "results/ablation"
-# Most kinds of arms of experiments/ablation.yaml, one of each; a value that the small experiment has
-# already makes no arm, which keeps this within three minutes.
+# Most kinds of arms of experiments/ablation.yaml, one of each; a value that the small experiment
+# has already makes no arm, which keeps this within three minutes.
 REDUCED = {
     "evaluation": {"baselines": ["majority", "head_only"]},
     "sweep": {

@@ -72,7 +72,7 @@ def _is_number(value: object) -> bool:
 def _arms(config: Config) -> dict[str, dict[str, object]]:
     """What each arm changes, by its name; one that comes to what another does is left out."""
     arms: dict[str, dict[str, object]] = {REFERENCE: {}}
-    for name, settings in [*_combined(config), *config.sweep.runs.items()]:
+    for name, settings in [*_combined(config), *sorted(config.sweep.runs.items())]:
         changes = {k: v for k, v in settings.items() if v != _setting(config, k)}
         if changes not in arms.values():
             name = name or arm_name(changes)
@@ -93,7 +93,7 @@ def _check_name(name: str, arms: dict[str, dict[str, object]]) -> None:
 
 def _combined(config: Config) -> Iterator[tuple[str, dict[str, object]]]:
     """The values that are swept, one setting at a time or every combination; without a name."""
-    values = config.sweep.values
+    values = dict(sorted(config.sweep.values.items()))  # in whatever order a file has them
     if config.sweep.combine == "each":
         yield from (("", {key: value}) for key, choices in values.items() for value in choices)
     else:
@@ -107,7 +107,7 @@ def _setting(config: Config, key: str) -> object:
 
 def arm_name(changes: dict[str, object]) -> str:
     """Its settings as a file may be called, such as `lora.rank=4,lora.targets=q_proj+v_proj`."""
-    named = ",".join(f"{key}={_written(value)}" for key, value in changes.items())
+    named = ",".join(f"{key}={_written(value)}" for key, value in sorted(changes.items()))
     return re.sub(r"[^A-Za-z0-9._+=,-]", "_", named)
 
 
