@@ -42,6 +42,13 @@ FILES = ("small.yaml", "ablation.yaml", "reduced.yaml")
 CONFIG = ("--config", "config.yaml", *(part for name in FILES for part in ("--config", name)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread_a_job():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_THREADS", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory) -> Path:
     """A project folder in which the reduced ablation has run, two runs at a time."""
@@ -54,11 +61,6 @@ def swept(tmp_path_factory) -> Path:
     done = snakemake(folder, "--configfile", *FILES)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_a_job(monkeypatch):
-    monkeypatch.setenv("LORALAB_THREADS", "1")
 
 
 def would_run(folder: Path, *more: str) -> set[str]:
