@@ -89,12 +89,13 @@ def test_a_large_file_reruns_its_readers_when_edited_and_not_when_touched(finish
 @pytest.mark.parametrize(
     ("path", "stale"),
     [
-        ("results/embedded/evaluate/roc.png", {"evaluate", "report"}),
+        ("results/embedded/evaluate/roc.png", {"evaluate", "explain", "report"}),
         (
             "results/embedded/train/adapter/adapter_config.json",
-            {"train", "evaluate", "robustness", "report"},
+            {"train", "evaluate", "robustness", "explain", "report"},
         ),
         ("results/embedded/robustness/robustness.png", {"robustness", "report"}),
+        ("results/embedded/explain/attributions.png", {"explain", "report"}),
         ("results/embedded/manifest.json", {"report"}),
         ("resources/base/embedded-gpt2/tensors.csv", {"weights", "report"}),
     ],
@@ -136,12 +137,15 @@ def test_snakemakes_own_report_can_be_made(finished, tmp_path):
 def test_a_setting_given_on_the_command_line_reruns_what_depends_on_it(finished):
     change = "training={learning_rate: 0.001, log_every: 3}"
     trained = {"train", "baseline_head_only"}
-    assert jobs(finished, "--config", change) == trained | {"evaluate", "robustness", "report"}
+    assert jobs(finished, "--config", change) == trained | {
+        *("evaluate", "robustness", "explain", "report")
+    }
 
 
 def test_another_number_of_threads_reruns_what_computes_with_them(finished, monkeypatch):
     monkeypatch.setenv("LORALAB_THREADS", "1")
-    computing = {"weights", "inject", "gradcheck", "train", "evaluate", "robustness", "report"}
+    computing = {"weights", "inject", "gradcheck", "train"}
+    computing |= {"evaluate", "robustness", "explain", "report"}
     baselines = {"baseline_frozen_features", "baseline_head_only"}
     assert jobs(finished) == computing | baselines
 

@@ -25,19 +25,22 @@ from project import PACKAGE, ROOT, SMALL, snakemake
 OF_TEXTS = "baseline_majority baseline_tfidf_words baseline_tfidf_characters baseline_naive_bayes"
 OF_THE_MODEL = "baseline_frozen_features baseline_head_only"
 
+# What rests on the trained adapter, and what on all that lies before it.
+TRAINED = "evaluate robustness explain report"
+
 # What reads what a stage writes, and so on down to the report.
 RESTS_ON = {
-    "download": f"split inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate robustness "
-    "report",
-    "split": f"inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} evaluate robustness report",
-    "tokenizer": f"weights inject gradcheck train {OF_THE_MODEL} evaluate robustness report",
-    "weights": f"inject gradcheck train {OF_THE_MODEL} evaluate robustness report",
-    "inject": "gradcheck train evaluate robustness report",
-    "gradcheck": "train evaluate robustness report",
-    "train": "evaluate robustness report",
-    **dict.fromkeys(f"{OF_TEXTS} {OF_THE_MODEL}".split(), "evaluate report"),
-    "evaluate": "report",
+    "download": f"split inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} {TRAINED}",
+    "split": f"inject gradcheck train {OF_TEXTS} {OF_THE_MODEL} {TRAINED}",
+    "tokenizer": f"weights inject gradcheck train {OF_THE_MODEL} {TRAINED}",
+    "weights": f"inject gradcheck train {OF_THE_MODEL} {TRAINED}",
+    "inject": f"gradcheck train {TRAINED}",
+    "gradcheck": f"train {TRAINED}",
+    "train": TRAINED,
+    **dict.fromkeys(f"{OF_TEXTS} {OF_THE_MODEL}".split(), "evaluate explain report"),
+    "evaluate": "explain report",
     "robustness": "report",
+    "explain": "report",
     "report": "",
 }
 
@@ -192,14 +195,17 @@ MODULES = {
     "reporting/evaluation_figures reporting/ranking_figures stages/evaluate",
     "robustness": "data/perturbations data/stress evaluation/robustness "
     "reporting/robustness_figures reporting/robustness_names stages/robustness",
-    "report": "reporting/answers reporting/evaluation_section reporting/summary "
-    "reporting/sweep_section stages/steps reporting/report reporting/robustness_section "
-    "stages/report verification",
+    "explain": "explanation/adapter_change explanation/attributions "
+    "reporting/explanation_figures stages/explain",
+    "report": "reporting/answers reporting/evaluation_section reporting/explanation_section "
+    "reporting/summary reporting/sweep_section stages/steps reporting/report "
+    "reporting/robustness_section stages/report verification",
 }
 # Files of the package that are no Python, likewise.
 OTHER_FILES = {
     "data/stress_texts.yaml": "robustness",
     "model/gpt2_124M_tensors.csv": "",
+    "reporting/explanation.md.j2": "report",
     "reporting/report.md.j2": "report",
     "reporting/robustness.md.j2": "report",
     "reporting/sweep.md.j2": "report",

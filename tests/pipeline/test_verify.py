@@ -53,8 +53,9 @@ def test_a_changed_setting_is_told_with_both_values(project):
     assert said["train"] == "training.learning_rate was 0.002 and is 0.001"
     assert said["gradcheck"] == "sound"
     assert errors.startswith("loralab: error: ")
-    assert f"5 of {len(PLACES)} stages do not stand" in errors
-    again = "snakemake makes these again: train, baseline_head_only, evaluate, robustness, report"
+    assert f"6 of {len(PLACES)} stages do not stand" in errors
+    again = "snakemake makes these again: train, baseline_head_only, evaluate, robustness, "
+    again += "explain, report"
     assert errors.rstrip().endswith(again)
 
 

@@ -261,3 +261,59 @@ def mask_row(mask: str, counts: dict[str, int]) -> dict:
         for system, wrong in (("adapter", n // 4), ("tfidf_characters", 0))
     }
     return {"mask": mask, "n": n, "by_label": by_label, "systems": systems}
+
+
+def attribution_summary(positive: str | None = "spam", long: int = 0) -> dict:
+    """A wrong and a right answer; with `long`, the second has so many tokens more."""
+    tokens = [contribution(" win", 2.5, 1.5), contribution(" £", -0.5, 0.25)]
+    more = [contribution(" now", 0.125, 0.0625) for _ in range(long)]
+    return {
+        "labels": ["ham", "spam"] if positive else ["a", "b", "spam"],
+        "positive": positive,
+        "each": 3,
+        "method": "integrated gradients",
+        "baseline": "<|endoftext|>",
+        "tolerance": 0.001,
+        "floor": 0.0001,
+        "messages": [
+            explained_message(7, "ham", tokens, 3.0, 1.0, 2e-6),
+            explained_message(9, "spam", [*tokens, *more], 3.0, 1.0, 4e-5),
+        ],
+    }
+
+
+def contribution(token: str, attribution: float, occlusion: float) -> dict:
+    return {"token": token, "attribution": attribution, "occlusion": occlusion}
+
+
+def explained_message(
+    number: int, label: str, tokens: list[dict], output: float, baseline: float, gap: float
+) -> dict:
+    """A message that is called spam."""
+    return {
+        "id": number,
+        "label": label,
+        "predicted": "spam",
+        "confidence": 0.953,
+        "explained": "spam",
+        "cut": False,
+        "output": output,
+        "baseline_output": baseline,
+        "difference": output - baseline,
+        "gap": gap,
+        "complete": True,
+        "steps": 32,
+        "rank_correlation": 0.25,
+        "tokens": tokens,
+    }
+
+
+def change_table(blocks: int = 4, variant: str = "lora") -> pd.DataFrame:
+    """Changes that grow with the block and fall with the kind of layer."""
+    rows = [
+        (f"h.{block}.{kind}", variant, 8, block + 1.0, (block + 1) / (place + 2), 7.0 - place)
+        for block in range(blocks)
+        for place, kind in enumerate(KINDS)
+    ]
+    columns = ["module", "variant", "rank", "norm", "relative_norm", "effective_rank"]
+    return pd.DataFrame(rows, columns=columns)

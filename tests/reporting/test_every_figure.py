@@ -9,7 +9,9 @@ import pytest
 from figure_samples import (
     as_csv,
     as_json,
+    attribution_summary,
     baselines_of,
+    change_table,
     epoch_metrics,
     good_predictions,
     gradient_table,
@@ -26,6 +28,7 @@ from loralab.reporting import (
     calibration_figures,
     data_figures,
     evaluation_figures,
+    explanation_figures,
     gradient_figures,
     model_figures,
     pretraining_figures,
@@ -52,6 +55,8 @@ HOMES = {
     "sweep_overview": sweep_figures,
     "sweep_curves": sweep_figures,
     "robustness": robustness_figures,
+    "attributions": explanation_figures,
+    "adapter_change": explanation_figures,
 }
 
 
@@ -79,6 +84,8 @@ def all_figures(folder: Path) -> dict[str, Callable[[Path], None]]:
         "sweep_overview": [as_json(sweep_summary(), folder / "sweep.json")],
         "sweep_curves": [as_json(sweep_summary(), folder / "sweep.json")],
         "robustness": [as_json(robustness_summary(), folder / "robustness.json")],
+        "attributions": [as_json(attribution_summary(), folder / "attributions.json")],
+        "adapter_change": [as_csv(change_table(), folder / "adapter_change.csv")],
     }
     functions = {name: getattr(home, name) for name, home in HOMES.items()}
     return {name: partial(functions[name], *given) for name, given in arguments.items()}

@@ -256,6 +256,10 @@ STAGE_SETTINGS = {
         *("seed", "tokenizer.name", "base.name", "head.position"),
         *("training.precision", "training.max_length", "evaluation.batch_size"),
     ),
+    "explain": (
+        *("tokenizer.name", "base.name", "head.position"),
+        *("training.precision", "training.max_length"),
+    ),
     "sweep": (
         *("seed", "data.labels", "split", "lora", "head", "training", "evaluation.baselines"),
         "sweep",

@@ -1,4 +1,5 @@
-# What the adapter is measured against, on the same messages; then the adapter itself, there and on other texts.
+# What the adapter is measured against, on the same messages; then the adapter itself, there and on other texts, and
+# what its answers come from.
 
 
 for step in steps("baseline"):
@@ -108,6 +109,45 @@ for step in steps("robustness"):
             mem_mb=4000,
             runtime=60,
             gpu=GPU,
+        params:
+            stage=step.stage,
+            fingerprint=fingerprint_of(step),
+            places=places_for(step),
+        shell:
+            COMMAND
+
+
+for step in steps("explain"):
+
+    rule:
+        name:
+            step.key
+        input:
+            by_content(
+                step.key,
+                step.layout.split_files["test"],
+                step.layout.folder("evaluate") / "predictions.csv",
+                step.layout.adapter_files,
+                TOKENIZER_FILES,
+                BASE_FILES,
+            ),
+        output:
+            f"{step.folder}/attributions.json",
+            f"{step.folder}/adapter_change.csv",
+            figure(step, "attributions.png", "Explanation"),
+            figure(step, "adapter_change.png", "Explanation"),
+            f"{step.folder}/manifest.json",
+        log:
+            f"{LOGS}/{step.key}.log",
+        benchmark:
+            f"{LOGS}/{step.key}.benchmark.tsv"
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        resources:
+            mem_mb=8000,
+            runtime=240,
+            gpu=1,
         params:
             stage=step.stage,
             fingerprint=fingerprint_of(step),

@@ -108,12 +108,17 @@ def heading(axes: Axes, title: str, *details: str) -> None:
 
 def class_name(label: object, longest: int = 16) -> str:
     """The label as it can be printed: short, on one line, only glyphs the font has."""
-    known = _known_characters()
     letters = " ".join(str(label).split())
     if letters.startswith("_"):
         letters = f" {letters}"  # matplotlib leaves a name with a leading underscore out of legends
-    text = "".join(letter if ord(letter) in known else "\N{WHITE SQUARE}" for letter in letters)
+    text = printable(letters)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with a square in the place of whatever the font has no glyph for."""
+    known = _known_characters()
+    return "".join(letter if ord(letter) in known else "\N{WHITE SQUARE}" for letter in text)
 
 
 @cache

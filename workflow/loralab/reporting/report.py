@@ -24,6 +24,7 @@ from loralab.reporting.evaluation_section import (
     moves,
     points_interval,
 )
+from loralab.reporting.explanation_section import explanation_section
 from loralab.reporting.inputs import method_name, read_text_table
 from loralab.reporting.numbers import interval, number, percent, points, shown_p
 from loralab.reporting.robustness_section import robustness_section
@@ -34,7 +35,7 @@ from loralab.verification import examine_as_recorded
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
 
 # Parts of the template that have a file of their own, in their order.
-SECTIONS = ("robustness.md.j2", "sweep.md.j2")
+SECTIONS = ("robustness.md.j2", "explanation.md.j2", "sweep.md.j2")
 
 
 def render_report(
@@ -75,6 +76,7 @@ def render_report(
         "baselines": baseline_rows(found["baselines"]),
         "sweep": sweep_section(found["sweep"]) if found["sweep"] else None,
         "robustness": robustness_section(found["robustness"]),
+        "explanation": explanation_section(found["attributions"], found["adapter_change"]),
     }
     return _environment().get_template("report.md.j2").render(context)
 
@@ -122,6 +124,8 @@ def read_artifacts(
         "training": read_json(train / "training.json"),
         "metrics": read_json(evaluate / "metrics.json"),
         "robustness": read_json(places["robustness"] / "robustness.json"),
+        "attributions": read_json(places["explain"] / "attributions.json"),
+        "adapter_change": pd.read_csv(places["explain"] / "adapter_change.csv"),
         "sweep": read_json(places["sweep"] / "sweep.json") if "sweep" in places else None,
         "baselines": {
             step.removeprefix("baseline_"): read_json(place / "baseline.json")
