@@ -23,7 +23,7 @@ for step in steps("baseline"):
             f"{LOGS}/{step.key}.benchmark.tsv"
         conda:
             ENVIRONMENT
-        threads: THREADS
+        threads: THREADS if baseline_inputs(step.stage) else 1
         resources:
             mem_mb=8000,
             runtime=240,

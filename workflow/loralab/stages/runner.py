@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from loralab.config import Config, build, runtime_settings, stage_settings
 from loralab.config_file import (
     THREADS_VARIABLE,
@@ -189,6 +191,7 @@ def _execute(stage: Stage, options: argparse.Namespace) -> None:
     made_of, runtime = _settings(stage, options)
     config = build(merge(made_of["settings"], runtime))
     threads = made_of.get("threads", 1)
+    threadpool_limits(threads)  # of numpy, scipy and scikit-learn: their sums depend on it
     layout = Layout(config, elsewhere=_places(options.places))
     inputs = _existing(stage.inputs(layout), layout)
     target = layout.folder(stage.name)
