@@ -26,7 +26,7 @@ def test_every_relative_link_leads_to_a_file(document):
 def test_the_example_is_small_enough_to_carry():
     files = [path for path in (ROOT / "docs" / "example").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 1_000_000
-    assert len([path for path in files if path.suffix == ".png"]) == 11
+    assert len([path for path in files if path.suffix == ".png"]) == 14
 
 
 def test_the_example_was_made_with_the_settings_of_config_yaml():
