@@ -142,17 +142,21 @@ def test_a_test_accuracy_above_that_of_train_is_called_so():
 
 
 @pytest.mark.parametrize(
-    ("only_first", "only_second", "p", "words"),
+    ("only_first", "only_second", "p", "adjusted", "words"),
     [
-        (9, 1, 0.021, "The adapter is better."),
-        (1, 9, 0.021, "The baseline is better."),
-        (5, 4, 1.0, "do not tell the two apart"),
+        (9, 1, 0.021, 0.042, "The adapter is better."),
+        (1, 9, 0.021, 0.042, "The baseline is better."),
+        (9, 1, 0.021, 0.084, "do not tell the two apart"),
+        (5, 4, 1.0, 1.0, "do not tell the two apart"),
     ],
 )
-def test_a_difference_is_named_only_with_a_test_beside_it(only_first, only_second, p, words):
-    found = {"only_first_right": only_first, "only_second_right": only_second, "p_value": p}
+def test_a_difference_is_named_only_with_its_adjusted_test_beside_it(
+    only_first, only_second, p, adjusted, words
+):
+    found = {"only_first_right": only_first, "only_second_right": only_second}
+    found |= {"p_value": p, "p_holm": adjusted}
     (sentence,) = _baseline_answers({"comparisons": {"tfidf_characters": found}})
-    assert words in sentence and f"p = {p:.3f}" in sentence
+    assert words in sentence and f"p = {p:.3f}, adjusted = {adjusted:.3f}" in sentence
     assert f"alone is right on {only_first} messages" in sentence
 
 

@@ -48,9 +48,11 @@ def measured(own: int, **baselines: int) -> dict:
     }
 
 
-def page(metrics: dict, leaked: int = 0, sweep: dict | None = None) -> dict:
+def page(metrics: dict, leaked: int = 0, sweep: dict | None = None, stressed: bool = True) -> dict:
     twins = {"exact": {"n": 0, "share": 0.0}, "near": {"n": leaked, "share": leaked / 60}}
-    return summary({"metrics": metrics, "split": {"leakage": twins}, "sweep": sweep}, SETTINGS)
+    every = {"n": 188, "systems": {"adapter": {"right": 94}}}
+    found = {"metrics": metrics, "split": {"leakage": twins}, "sweep": sweep}
+    return summary(found | {"robustness": {"stress": [every] if stressed else []}}, SETTINGS)
 
 
 def test_what_was_found_names_the_best_baseline_and_its_test():
@@ -78,6 +80,12 @@ def test_memory_is_named_where_messages_leak():
     sure = page(measured(2), leaked=6)["sure"]
     assert any("6 test messages (10.0 %) have a twin in train (`near`)" in s for s in sure)
     assert any("No test message has a twin" in s for s in page(measured(2))["sure"])
+
+
+def test_texts_of_other_kinds_are_another_matter():
+    words = "of 188 that were written to be hard it has 94 right, 50.0 %"
+    assert any(words in sentence for sentence in page(measured(2))["sure"])
+    assert not [s for s in page(measured(2), stressed=False)["sure"] if "hard" in s]
 
 
 def test_one_training_is_called_one_training():

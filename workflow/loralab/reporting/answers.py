@@ -148,14 +148,14 @@ def _baseline_answers(metrics: dict) -> list[str]:
     return [
         f"Against {method_name(name)}: the adapter alone is right on "
         f"{found['only_first_right']} messages, the baseline alone on "
-        f"{found['only_second_right']}; exact McNemar p {p_value(found['p_value'])}. "
-        + _conclusion(found)
+        f"{found['only_second_right']}; exact McNemar p {p_value(found['p_value'])}, adjusted "
+        f"{p_value(found['p_holm'])}. " + _conclusion(found)
         for name, found in metrics["comparisons"].items()
     ]
 
 
 def _conclusion(found: dict) -> str:
-    if found["p_value"] >= SIGNIFICANT:
+    if found["p_holm"] >= SIGNIFICANT:
         return "These messages do not tell the two apart."
     better = found["only_first_right"] > found["only_second_right"]
     return "The adapter is better." if better else "The baseline is better."

@@ -35,7 +35,7 @@ from loralab.verification import examine_as_recorded
 _AS_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>|#&!~"}
 
 # Parts of the template that have a file of their own, in their order.
-SECTIONS = ("robustness.md.j2", "explanation.md.j2", "sweep.md.j2")
+SECTIONS = ("sweep.md.j2", "robustness.md.j2", "explanation.md.j2")
 
 
 def render_report(

@@ -22,6 +22,7 @@ def summary(found: Mapping, settings: Mapping) -> dict:
         "sure": [
             _chance(metrics["splits"]["test"]),
             _leakage(found["split"]),
+            *_elsewhere(found["robustness"]),
             _repetition(found["sweep"]),
         ],
     }
@@ -82,6 +83,17 @@ def _leakage(split: Mapping) -> str:
         f"{twins['n']} test messages ({percent(twins['share'])}) have a twin in train (`{worst}`), "
         "so that part of the accuracy may be memory; `split.protocol: grouped` keeps them together."
     )
+
+
+def _elsewhere(robustness: Mapping) -> list[str]:
+    if not robustness["stress"]:
+        return []
+    every = robustness["stress"][-1]
+    right = every["systems"]["adapter"]["right"]
+    return [
+        f"Texts of other kinds are another matter: of {every['n']} that were written to be hard it "
+        f"has {right} right, {percent(right / every['n'])} (see the section Robustness)."
+    ]
 
 
 def _repetition(sweep: Mapping | None) -> str:
