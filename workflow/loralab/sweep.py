@@ -33,6 +33,11 @@ class Run:
         return f"{self.arm},seed={self.seed}"
 
 
+def stage_of(step: str) -> str:
+    """The stage of a step: `train` of the experiment's own, and of the run's `train@<run>`."""
+    return step.partition("@")[0]
+
+
 def may_vary(key: str) -> bool:
     """Whether a sweep may change this setting: it is of a run alone, and a result depends on it."""
     return key.partition(".")[0] in VARIED and key not in RUNTIME_SETTINGS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from loralab.config import flat, stage_settings
+from loralab.config import flat
 from loralab.errors import LoralabError
 from loralab.provenance import (
     MANIFEST,
@@ -22,7 +22,7 @@ from loralab.provenance import (
     read_json,
     sha256_file,
 )
-from loralab.stages.steps import Step, stage_of
+from loralab.sweep import stage_of
 
 NEVER_RAN = "has not run"
 ASKED_FOR = "asked for"
@@ -74,16 +74,6 @@ def read_manifest(folder: Path, stage: str) -> Manifest:
 def _hashes(entries: dict[str, dict], folder: Path) -> dict[Path, str]:
     return {
         Path(os.path.normpath(folder / name)): entry["sha256"] for name, entry in entries.items()
-    }
-
-
-def expected_fingerprints(steps: dict[str, Step], threads: int) -> dict[str, dict]:
-    """The fingerprint that each step has with its whole configuration, by its name."""
-    return {
-        key: fingerprint(
-            f"loralab.stages.{step.stage}", stage_settings(step.settings, step.stage), threads
-        )
-        for key, step in steps.items()
     }
 
 

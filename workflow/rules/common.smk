@@ -14,8 +14,8 @@ from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
 from loralab.provenance import canonical_json
 from loralab.stages.layout import Layout
-from loralab.stages.steps import files_of_runs, steps_of
-from loralab.verification import ASKED_FOR, NEVER_RAN, examine, expected_fingerprints
+from loralab.stages.steps import expected_fingerprints, files_of_runs, steps_of
+from loralab.verification import ASKED_FOR, NEVER_RAN, examine
 
 try:
     config = restore_types(config)

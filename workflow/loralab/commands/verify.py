@@ -11,12 +11,11 @@ from loralab.config_file import default_threads, load_mapping, restore_types, va
 from loralab.errors import LoralabError
 from loralab.provenance import MANIFEST, sha256_file
 from loralab.stages.layout import Layout
-from loralab.stages.steps import changes_of, places_of, steps_of
+from loralab.stages.steps import changes_of, expected_fingerprints, places_of, steps_of
 from loralab.verification import (
     NEVER_RAN,
     examine,
     examine_as_recorded,
-    expected_fingerprints,
     strangers,
 )
 

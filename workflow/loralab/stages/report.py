@@ -9,7 +9,8 @@ from loralab.reporting.report import completed_claims, read_artifacts, render_re
 from loralab.stages.inference import load_classifier
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage, main
-from loralab.stages.steps import changes_of, places_of, stage_of
+from loralab.stages.steps import changes_of, places_of
+from loralab.sweep import stage_of
 from loralab.verification import read_manifest
 
 

@@ -8,13 +8,14 @@ the seeds of an arm share, so that their answers can be compared message by mess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loralab.config import STAGE_SETTINGS, build, nested
+from loralab.config import STAGE_SETTINGS, build, nested, stage_settings
 from loralab.config_file import merge, validate
 from loralab.errors import LoralabError
 from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
+from loralab.provenance import fingerprint
 from loralab.stages.layout import Layout, place_in_run
-from loralab.sweep import NO_SWEEP, REFERENCE, Run, runs_of
+from loralab.sweep import NO_SWEEP, REFERENCE, Run, runs_of, stage_of
 
 CHAIN = ("split", "inject", "gradcheck", "train", "evaluate")  # each rests on the one before
 AFTER_THE_RUNS = ("sweep", "report")
@@ -46,11 +47,6 @@ class Step:
         return self.layout.folder(self.stage)
 
 
-def stage_of(key: str) -> str:
-    """The stage of the step with this name."""
-    return key.partition("@")[0]
-
-
 def steps_of(settings: dict, layout: Layout) -> dict[str, Step]:
     """Every step of an experiment by its name, each after those that it reads from.
 
@@ -65,6 +61,16 @@ def steps_of(settings: dict, layout: Layout) -> dict[str, Step]:
     for run in runs_of(layout.config):
         own |= _steps_of_run(run, settings, layout)
     return own | last
+
+
+def expected_fingerprints(steps: dict[str, Step], threads: int) -> dict[str, dict]:
+    """The fingerprint that each step has with its whole configuration, by its name."""
+    return {
+        key: fingerprint(
+            f"loralab.stages.{step.stage}", stage_settings(step.settings, step.stage), threads
+        )
+        for key, step in steps.items()
+    }
 
 
 def places_of(layout: Layout) -> dict[str, Path]:
