@@ -135,8 +135,25 @@ def test_a_setting_that_is_none_names_the_nearest():
 
 @pytest.mark.parametrize("key", ["base.name", "seed", "training.device", "evaluation.errors"])
 def test_a_setting_that_no_run_can_have_to_itself_is_refused(key):
-    assert f"{key} is no setting that a run can change" in complaint(values={key: [1]})
-    assert f"sweep.runs.other.{key}" in complaint(runs={"other": {key: 1}})
+    words = "is no setting that a run can change"
+    assert f"sweep.values.{key} {words}" in complaint(values={key: [1]})
+    assert f"sweep.runs.other.{key} {words}" in complaint(runs={"other": {key: 1}})
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        ({"values": {1: [2]}}, "sweep.values.1 is no setting"),
+        ({"runs": {"a": {1: 2}}}, "sweep.runs.a.1 is no setting"),
+        ({"values": []}, "expected a mapping of settings"),
+        ({"values": {"lora.rank": 4}}, "sweep.values.lora.rank is 4; expected a list of values"),
+        ({"values": {"lora.rank": [4, 4]}}, "expected a list of values that all differ"),
+        ({"runs": {"a": None}}, "sweep.runs.a is null; expected a mapping of settings"),
+        ({"seeds": 0}, "sweep.seeds is 0"),
+    ],
+)
+def test_what_is_no_sweep_is_refused_in_a_line(sweep, words):
+    assert words in complaint(**sweep)
 
 
 def test_a_run_whose_settings_are_not_valid_is_named():

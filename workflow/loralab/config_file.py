@@ -99,7 +99,9 @@ def _restore_varied(varied: Any) -> Any:
     }
 
 
-def _restore_setting(key: str, value: Any) -> Any:
+def _restore_setting(key: Any, value: Any) -> Any:
+    if not isinstance(key, str):  # of YAML, any scalar may be one
+        return value
     return reduce(getitem, key.split("."), _restore(nested({key: value}), schema()))
 
 
@@ -285,9 +287,9 @@ def _sweep_problems(mapping: dict) -> list[str]:
         varied |= {f"sweep.runs.{name}.{key}": key for key in changes}
     possible = [key for key in settings if may_vary(key)]
     problems = [
-        f"{where}: {key} is no setting that a run can change; did you mean "
-        f"{difflib.get_close_matches(key, possible, n=1, cutoff=0.0)[0]}? It may be any of "
-        f"{', '.join(VARIED)} on which a result depends"
+        f"{where} is no setting that a run can change; did you mean "
+        f"{difflib.get_close_matches(str(key), possible, n=1, cutoff=0.0)[0]}? It may change those "
+        f"of {', '.join(VARIED)} on which a result depends"
         for where, key in varied.items()
         if key not in possible
     ]
