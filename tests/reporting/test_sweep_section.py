@@ -65,7 +65,7 @@ def test_the_table_has_a_row_an_arm_with_its_test():
 
 def test_without_a_second_seed_there_is_no_spread():
     text = rendered(seeds=1)
-    assert "each trained with 1 seed on the same split" in text
+    assert "each trained with 1 seed and measured on the same test messages" in text
     assert "| head only | – | 74.0 % | – |" in text
 
 
