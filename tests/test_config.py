@@ -13,6 +13,7 @@ from loralab.config_file import (
     load_mapping,
     merge,
     restore_types,
+    takes_gpu,
     validate,
 )
 from loralab.errors import LoralabError
@@ -139,6 +140,19 @@ def test_the_dataclasses_hold_exactly_the_keys_of_config_yaml(mapping):
     # Mappings whose keys the user chooses have no leaves of their own.
     chosen_freely = {"lora.rank_pattern", "lora.alpha_pattern", "sweep.values", "sweep.runs"}
     assert set(declared(Config)) == set(leaves(mapping)) | chosen_freely
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "takes"),
+    [("cpu", True, False), ("cuda", False, True), ("auto", True, True), ("auto", False, False)],
+)
+def test_jobs_take_a_gpu_where_they_are_told_to_or_there_is_one(
+    monkeypatch, tmp_path, device, there, takes
+):
+    places = (str(tmp_path if there else tmp_path / "none"),)
+    monkeypatch.setattr("loralab.config_file.GPU_DEVICES", places)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert takes_gpu(device) is takes
 
 
 def test_every_problem_is_reported_at_once(mapping):

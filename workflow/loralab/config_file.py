@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import sys
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 THREADS_VARIABLE = "LORALAB_THREADS"
+GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")  # Nvidia's, AMD's, Windows' in Linux
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
@@ -32,6 +34,13 @@ def default_threads() -> int:
     if not text.isdecimal() or len(text) > 4 or int(text) == 0:
         raise LoralabError(f"${THREADS_VARIABLE} is {text!r}; expected a whole number above 0")
     return int(text)
+
+
+def takes_gpu(device: str) -> bool:
+    """Whether jobs of `training.device` need a GPU; `auto` looks at the machine that plans them."""
+    if device == "auto":
+        return sys.platform == "darwin" or any(Path(path).exists() for path in GPU_DEVICES)
+    return device != "cpu"
 
 
 def load_mapping(sources: list[str]) -> dict:

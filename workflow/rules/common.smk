@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from loralab.config import STAGE_SETTINGS, build, runtime_settings
-from loralab.config_file import default_threads, restore_types, validate
+from loralab.config_file import default_threads, restore_types, takes_gpu, validate
 from loralab.errors import LoralabError
 from loralab.model.shapes import base_shape, linear_layers
 from loralab.model.targets import choose
@@ -48,12 +48,7 @@ os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv
 
 
 # Of the resource `gpu` profiles/default has one: a GPU gets one job at a time, a CPU as many as it has cores for.
-# Where another machine computes than the one that plans, training.device says what is there.
-GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")
-HAS_GPU = sys.platform == "darwin" or any(os.path.exists(path) for path in GPU_DEVICES)
-GPU = int(
-    HAS_GPU if config["training"]["device"] == "auto" else config["training"]["device"] != "cpu"
-)
+GPU = int(takes_gpu(config["training"]["device"]))
 
 
 # What decides the outputs of each step: its code, its settings, its packages, its threads.
