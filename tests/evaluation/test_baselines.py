@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from loralab.config import BASELINES
 from loralab.data.messages import MessageFormat, read_messages
 from loralab.data.splitting import split_as_the_lab
+from loralab.errors import Diverged
 from loralab.evaluation.baselines import (
     PENALTIES,
     SMOOTHINGS,
@@ -100,6 +101,39 @@ def test_without_validation_a_tenth_of_train_decides_and_all_of_train_is_fitted_
     assert sizes == [36, 36, 40]
     assert choice.value == 0.5
     assert choice.messages.startswith("a tenth of train")
+
+
+def test_a_value_with_which_training_diverges_is_the_worst_and_told_to_be():
+    train, validation = labelled(TEXTS, [1, 1, 1, 1]), labelled(TEXTS, [1, 0, 0, 0])
+
+    def fit(value, part):
+        if value > 0.5:
+            raise Diverged("training diverged at step 3")
+        return constant(value)
+
+    _, choice = choose(fit, "rate", (0.9, 0.3, 0.1), train, validation, seed=1)
+    assert choice.value == 0.3
+    assert choice.tried[0.9] is None
+    with pytest.raises(Diverged, match="with every rate of 0.8, 0.9: training diverged at step 3"):
+        choose(fit, "rate", (0.8, 0.9), train, validation, seed=1)
+
+
+def test_where_nothing_can_be_held_out_train_itself_decides():
+    train = labelled(TEXTS[:2], [1, 0])
+    predict, choice = choose(
+        lambda value, part: constant(value), "share", (0.9, 0.4), train, None, seed=1
+    )
+    assert choice.value == 0.4
+    assert choice.messages.startswith("train itself")
+    assert predict(TEXTS[:1]).tolist() == [[0.6, 0.4]]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("messages", [1, 3])
+def test_of_one_label_nothing_else_can_be_learnt(name, messages):
+    train = labelled(TEXTS[:messages], [1] * messages)
+    predict, _ = fit_baseline(name, train, None, 2, seed=1)
+    assert predict(["see you"]).tolist() == [[0.0, 1.0]]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 9))

@@ -184,7 +184,7 @@ MODULES = {
     "train": "reporting/training_figures stages/train",
     f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/predictions",
     f"{OF_TEXTS} {OF_THE_MODEL}": "stages/baseline_files",
-    OF_TEXTS: "stages/text_baseline",
+    f"{OF_TEXTS} robustness": "stages/text_baseline",
     f"{OF_THE_MODEL} robustness": "stages/inference",
     OF_THE_MODEL: "stages/model_baseline",
     **{name: f"stages/{name}" for name in f"{OF_TEXTS} {OF_THE_MODEL}".split()},

@@ -69,6 +69,19 @@ def test_without_a_second_seed_there_is_no_spread():
     assert "| head only | – | 74.0 % | – |" in text
 
 
+def test_of_one_test_message_there_is_no_interval():
+    sweep = sweep_summary()
+    for arm in sweep["arms"]:
+        arm["accuracy"]["ci95_messages"] = None
+        if arm["against"]:
+            arm["against"]["ci95"] = None
+    text = _environment().get_template("sweep.md.j2").render(sweep=sweep_section(sweep))
+    assert "| lora.rank=2 | 12,546 | 91.0 % | 1.0 % | – |" in text
+    assert "That does not show that they are equal." in text
+    assert "92.0 %" in texts(sweep_figures.draw_sweep_overview(sweep))
+    assert "lora.rank" in texts(sweep_figures.draw_sweep_curves(sweep))
+
+
 def test_without_a_curve_there_is_no_figure_of_one():
     assert "sweep_curves.png" in rendered()
     assert "sweep_curves.png" not in rendered(curves=False)

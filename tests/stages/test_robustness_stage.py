@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from loralab.data.stress import read_stress_set
 from loralab.model.tokenizer import load_tokenizer
-from loralab.stages import robustness
+from loralab.stages import robustness, text_baseline
 
 TRAIN = [("ham", "see you at lunch then"), ("spam", "win £900 now, call 0909 879 0321")]
 TEST = [
@@ -97,7 +97,7 @@ def test_the_baseline_is_fitted_on_train_and_chosen_on_validation(asked, monkeyp
         given.update(name=name, train=list(train.inputs), validation=validation, seed=seed)
         return (lambda texts: np.tile([0.0, 1.0], (len(texts), 1))), None
 
-    monkeypatch.setattr(robustness, "fit_baseline", fit)
+    monkeypatch.setattr(text_baseline, "fit_baseline", fit)
     found, _ = asked(["ham", "spam"], validation=[("spam", "a prize")])
     assert given["name"] == "tfidf_characters" and given["seed"] == 123
     assert given["train"] == [text for _, text in 4 * TRAIN]

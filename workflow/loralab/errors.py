@@ -7,6 +7,10 @@ class LoralabError(Exception):
     """Something that the user can mend: what was found, where, what was expected, what to do."""
 
 
+class Diverged(LoralabError):
+    """A training whose numbers are no longer finite."""
+
+
 def raise_all(problems: list[str], context: str) -> None:
     """Raise one LoralabError that lists every problem; do nothing where there is none."""
     if problems:

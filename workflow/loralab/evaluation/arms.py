@@ -68,6 +68,5 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _adjust(comparisons: list[dict]) -> None:
-    measured = [found for found in comparisons if found["p_value"] is not None]
-    for found, adjusted in zip(measured, holm([m["p_value"] for m in measured]), strict=True):
+    for found, adjusted in zip(comparisons, holm([c["p_value"] for c in comparisons]), strict=True):
         found["p_holm"] = adjusted

@@ -17,6 +17,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from loralab.errors import Diverged
 from loralab.evaluation.metrics import log_loss
 from loralab.randomness import stream_seed
 
@@ -43,7 +44,7 @@ class Choice:
 
     setting: str
     value: float
-    tried: dict[float, float]
+    tried: dict[float, float | None]  # None where training diverged
     messages: str  # on which it was chosen
 
 
@@ -70,16 +71,37 @@ def choose(
     validation: Labelled | None,
     seed: int,
 ) -> tuple[Predict, Choice]:
-    """Fit with each value; keep the one whose log loss is lowest where it was not fitted."""
-    part, judges = (train, validation) if validation else hold_out(train, seed)
-    tried: dict[float, float] = {}
+    """Fit with each value; keep the one whose log loss is lowest where it was not fitted.
+
+    A value with which training diverges is the worst. Raises Diverged where all do.
+    """
+    part, judges, messages = _parts(train, validation, seed)
+    tried: dict[float, float | None] = {}
+    best = None
     for value in values:
-        fitted = fit(value, part)
+        try:
+            fitted = fit(value, part)
+        except Diverged as error:
+            tried[value], reason = None, error
+            continue
         tried[value] = log_loss(fitted(judges.inputs), judges.labels)
-        if tried[value] == min(tried.values()):
-            best, kept = value, fitted
-    messages = "validation" if validation else "a tenth of train, kept apart for it"
-    return kept if validation else fit(best, train), Choice(setting, best, tried, messages)
+        if best is None or tried[value] < tried[best]:
+            best, kept = value, fitted  # the others go, which may be whole models
+    if best is None:
+        raise Diverged(f"with every {setting} of {', '.join(map(str, values))}: {reason}")
+    return kept if part is train else fit(best, train), Choice(setting, best, tried, messages)
+
+
+def _parts(
+    train: Labelled, validation: Labelled | None, seed: int
+) -> tuple[Labelled, Labelled, str]:
+    """What is fitted on, what judges, and what the judges are called."""
+    if validation:
+        return train, validation, "validation"
+    part, held_out = hold_out(train, seed)
+    if not len(held_out.labels):
+        return train, train, "train itself, which has no class of two messages"
+    return part, held_out, "a tenth of train, kept apart for it"
 
 
 def hold_out(train: Labelled, seed: int) -> tuple[Labelled, Labelled]:
@@ -134,6 +156,8 @@ def _logistic(penalty: float) -> LogisticRegression:
 
 def _fitted(model: ClassifierMixin, train: Labelled, labels: int) -> Predict:
     """The fitted model; a label that train does not have gets probability 0."""
+    if len(np.unique(train.labels)) == 1:
+        return _majority(train, labels)  # all that there is to learn
     model.fit(train.inputs, train.labels)
 
     def predict(inputs: np.ndarray) -> np.ndarray:

@@ -3,9 +3,7 @@
 import pandas as pd
 
 from loralab.reporting.inputs import method_name
-from loralab.reporting.numbers import number, p_value, percent
-
-SIGNIFICANT = 0.05  # p values below it are called a difference
+from loralab.reporting.numbers import SIGNIFICANT, number, p_value, percent
 
 
 def answers(found: dict, settings: dict) -> dict[str, str | list[str]]:

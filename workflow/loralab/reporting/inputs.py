@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+ADAPTER = "adapter"  # what artifacts call this run's, beside the baselines' names
 THIS_RUN = "LoRA (this run)"
 BASELINE_NAMES = {
     "majority": "majority class",

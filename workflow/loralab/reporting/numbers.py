@@ -2,6 +2,8 @@
 
 import math
 
+SIGNIFICANT = 0.05  # p values below it are called a difference
+
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as a percentage, with more digits where fewer would round it to 0 or 100 %."""
@@ -21,8 +23,10 @@ def number(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
-def interval(bounds: list[float]) -> str:
-    """The two ends of an interval of shares."""
+def interval(bounds: list[float] | None) -> str:
+    """The two ends of an interval of shares; – where there is none."""
+    if bounds is None:
+        return "–"
     return f"{percent(bounds[0])} to {percent(bounds[1])}"
 
 

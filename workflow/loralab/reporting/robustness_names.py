@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from loralab.reporting.inputs import THIS_RUN, method_name
+from loralab.reporting.inputs import ADAPTER, THIS_RUN, method_name
 
 KIND_NAMES = {
     "obfuscated": "obfuscated spam",
@@ -19,7 +19,6 @@ MASK_NAMES = {
     "long_number": "long numbers",
     "all": "all of these",
 }
-ADAPTER = "adapter"
 
 
 def system_name(system: str) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from loralab.reporting.answers import SIGNIFICANT
-from loralab.reporting.numbers import interval, p_value, percent
+from loralab.reporting.inputs import ADAPTER
+from loralab.reporting.numbers import SIGNIFICANT, interval, p_value, percent
 from loralab.reporting.robustness_names import (
-    ADAPTER,
     KIND_NAMES,
     MASK_NAMES,
     counts_by_label,

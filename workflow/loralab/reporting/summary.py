@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from loralab.reporting.inputs import method_name
-from loralab.reporting.numbers import p_value, percent, points
-
-SIGNIFICANT = 0.05
+from loralab.reporting.inputs import ADAPTER, method_name
+from loralab.reporting.numbers import SIGNIFICANT, p_value, percent, points
 
 
 def summary(found: Mapping, settings: Mapping) -> dict:
@@ -89,7 +87,7 @@ def _elsewhere(robustness: Mapping) -> list[str]:
     if not robustness["stress"]:
         return []
     every = robustness["stress"][-1]
-    right = every["systems"]["adapter"]["right"]
+    right = every["systems"][ADAPTER]["right"]
     return [
         f"Texts of other kinds are another matter: of {every['n']} that were written to be hard it "
         f"has {right} right, {percent(right / every['n'])} (see the section Robustness)."

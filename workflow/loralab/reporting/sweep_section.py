@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 
 from loralab.reporting.inputs import method_name
-from loralab.reporting.numbers import p_value, points
-
-SIGNIFICANT = 0.05
+from loralab.reporting.numbers import SIGNIFICANT, p_value, points
 
 
 def sweep_section(sweep: Mapping) -> dict:
@@ -44,7 +42,7 @@ def _conclusions(rows: list[dict]) -> list[str]:
 
 
 def _is_significant(against: Mapping) -> bool:
-    return against["p_value"] is not None and against["p_holm"] < SIGNIFICANT
+    return against["p_holm"] < SIGNIFICANT
 
 
 def _is_told_apart(against: Mapping) -> bool:

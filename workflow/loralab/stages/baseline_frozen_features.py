@@ -11,7 +11,8 @@ from loralab.model.gpt2 import GPT2
 from loralab.stages.baseline_files import OUTPUTS, write_baseline
 from loralab.stages.encoding import PRECISIONS
 from loralab.stages.inference import float32_network
-from loralab.stages.model_baseline import encoded_splits, model_inputs, split_tables
+from loralab.stages.labels import read_splits
+from loralab.stages.model_baseline import encoded_splits, model_inputs
 from loralab.stages.runner import Job, Stage, main
 from loralab.training.batches import EncodedTexts
 from loralab.training.prediction import predict_packed_logits
@@ -26,7 +27,7 @@ def run(job: Job) -> None:
     config = job.config
     model = load_base(job.layout.base, dtype=PRECISIONS[config.training.precision]).float()
     model.to(choose_device(config.training.device))
-    tables = split_tables(job)
+    tables = read_splits(job.layout)
     found = {
         name: Labelled(_features(model, split.inputs, config.evaluation.batch_size), split.labels)
         for name, split in encoded_splits(job, tables).items()

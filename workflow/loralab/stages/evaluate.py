@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loralab.data.messages import read_table, write_table
+from loralab.data.messages import write_table
 from loralab.evaluation.calibration import calibrate
 from loralab.evaluation.comparison import compare_all
 from loralab.evaluation.metrics import evaluate, positive_label
@@ -16,13 +16,12 @@ from loralab.model.tokenizer import count_cut
 from loralab.provenance import write_json
 from loralab.reporting.calibration_figures import calibration
 from loralab.reporting.evaluation_figures import baseline_comparison, confusion_matrices
+from loralab.reporting.inputs import ADAPTER
 from loralab.reporting.ranking_figures import precision_recall_curves, roc_curves
 from loralab.stages.inference import Classifier, load_classifier
-from loralab.stages.labels import label_indices
+from loralab.stages.labels import label_indices, read_splits
 from loralab.stages.predictions import prediction_table, read_probabilities
 from loralab.stages.runner import Job, Stage, main
-
-ADAPTER = "adapter"
 
 
 def run(job: Job) -> None:
@@ -31,8 +30,7 @@ def run(job: Job) -> None:
     device = choose_device(job.config.training.device)
     classifier = load_classifier(job.layout, device)
     labels = classifier.labels
-    tables = {name: read_table(path) for name, path in job.layout.split_files.items()}
-    tables = {name: table for name, table in tables.items() if len(table)}
+    tables = {name: table for name, table in read_splits(job.layout).items() if len(table)}
     predictions, found = [], {}
     for name, table in tables.items():
         found[name] = classifier.probabilities(list(table["text"]))

@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from loralab.data.messages import read_table
 from loralab.evaluation.baselines import Labelled, Predict, choose
 from loralab.model.checkpoints import load_base
 from loralab.model.classifier import add_head
@@ -24,7 +23,7 @@ from loralab.model.tokenizer import encode, load_tokenizer
 from loralab.stages.baseline_files import OUTPUTS, write_baseline
 from loralab.stages.encoding import PADDING, PRECISIONS
 from loralab.stages.inference import float32_network
-from loralab.stages.labels import label_indices
+from loralab.stages.labels import label_indices, read_splits
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage
 from loralab.training.batches import EncodedTexts
@@ -68,11 +67,6 @@ def model_inputs(layout: Layout) -> list[Path]:
     return [*layout.split_files.values(), *layout.tokenizer_files, *layout.base_files]
 
 
-def split_tables(job: Job) -> dict[str, pd.DataFrame]:
-    """The messages of every split, by its name."""
-    return {name: read_table(path) for name, path in job.layout.split_files.items()}
-
-
 def encoded_splits(job: Job, tables: dict[str, pd.DataFrame]) -> dict[str, Labelled]:
     """Those of the splits that have messages, as the model reads them."""
     config, tokenizer = job.config, load_tokenizer(job.layout.tokenizer)
@@ -97,7 +91,7 @@ def _run(
     """Train with each rate, keep the best on validation, predict validation and test."""
     use_threads(job.threads)
     rate = job.config.training.learning_rate
-    tables = split_tables(job)
+    tables = read_splits(job.layout)
     texts = encoded_splits(job, tables)
     predict, choice = choose(
         lambda value, part: _train(job, set_trainable, precision, value, part, texts),

@@ -3,21 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from loralab.data.messages import read_table, write_table
+from loralab.data.messages import write_table
 from loralab.data.perturbations import MASKS, masked
 from loralab.data.stress import read_stress_set, why_not_stressed
-from loralab.evaluation.baselines import Labelled, Predict, fit_baseline
+from loralab.evaluation.baselines import Predict
 from loralab.evaluation.comparison import mcnemar
 from loralab.evaluation.robustness import answers_by_label, before_and_after
 from loralab.model.devices import choose_device, use_threads
 from loralab.model.tokenizer import count_cut
 from loralab.provenance import write_json
+from loralab.reporting.inputs import ADAPTER
 from loralab.reporting.robustness_figures import robustness
-from loralab.reporting.robustness_names import ADAPTER
 from loralab.stages.inference import Classifier, load_classifier
-from loralab.stages.labels import label_indices
+from loralab.stages.labels import label_indices, read_splits
 from loralab.stages.predictions import prediction_table
 from loralab.stages.runner import Job, Stage, main
+from loralab.stages.text_baseline import fit_on_texts
 
 BASELINE = "tfidf_characters"
 
@@ -29,10 +30,11 @@ def run(job: Job) -> None:
     use_threads(job.threads)
     classifier = load_classifier(job.layout, choose_device(job.config.training.device))
     labels = classifier.labels
-    splits = {name: read_table(path) for name, path in job.layout.split_files.items()}
+    splits = read_splits(job.layout)
+    baseline, _ = fit_on_texts(BASELINE, splits, labels, job.config.seed)
     systems = {
         ADAPTER: lambda texts: classifier.probabilities(list(texts)),
-        BASELINE: _baseline(splits, labels, job.config.seed),
+        BASELINE: baseline,
     }
     parts = _parts(splits["test"], labels)
     answers = {name: _answer(systems, table, labels) for name, table in parts.items()}
@@ -46,19 +48,6 @@ def run(job: Job) -> None:
     write_json(job.folder / "robustness.json", summary)
     write_table(_prediction_table(parts, answers, labels), job.folder / "predictions.csv")
     robustness(job.folder / "robustness.json", output=job.folder / "robustness.png")
-
-
-def _baseline(splits: dict[str, pd.DataFrame], labels: list[str], seed: int) -> Predict:
-    """The baseline fitted on train and chosen on validation, as its own stage does."""
-    labelled = {
-        name: Labelled(np.array(table["text"], dtype=object), label_indices(table, labels))
-        for name, table in splits.items()
-        if len(table)
-    }
-    predict, _ = fit_baseline(
-        BASELINE, labelled["train"], labelled.get("validation"), len(labels), seed
-    )
-    return predict
 
 
 def _parts(test: pd.DataFrame, labels: list[str]) -> dict[str, pd.DataFrame]:

@@ -5,10 +5,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from loralab.data.messages import read_table
-from loralab.evaluation.baselines import Labelled, fit_baseline
+from loralab.evaluation.baselines import Choice, Labelled, Predict, fit_baseline
 from loralab.stages.baseline_files import OUTPUTS, write_baseline
-from loralab.stages.labels import label_indices
+from loralab.stages.labels import label_indices, read_splits
 from loralab.stages.runner import Job, Stage
 
 
@@ -24,16 +23,27 @@ def text_baseline(name: str, summary: str) -> Stage:
     )
 
 
+def fit_on_texts(
+    name: str, tables: dict[str, pd.DataFrame], labels: list[str], seed: int
+) -> tuple[Predict, Choice | None]:
+    """A baseline as a function of texts, fitted on train and chosen on validation.
+
+    Args:
+        name: the baseline's.
+        tables: the messages of every split, by its name.
+        labels: their names, in order.
+        seed: of the experiment.
+    """
+    labelled = {
+        split: Labelled(np.array(table["text"], dtype=object), label_indices(table, labels))
+        for split, table in tables.items()
+        if len(table)
+    }
+    return fit_baseline(name, labelled["train"], labelled.get("validation"), len(labels), seed)
+
+
 def _run(name: str, summary: str, job: Job) -> None:
-    """Fit on train, choose on validation, predict validation and test."""
-    labels = job.config.data.labels
-    tables = {name: read_table(path) for name, path in job.layout.split_files.items()}
-    labelled = {name: _labelled(table, labels) for name, table in tables.items() if len(table)}
-    predict, choice = fit_baseline(
-        name, labelled["train"], labelled.get("validation"), len(labels), job.config.seed
-    )
-    write_baseline(job, summary, choice, tables, lambda split: predict(labelled[split].inputs))
-
-
-def _labelled(table: pd.DataFrame, labels: list[str]) -> Labelled:
-    return Labelled(np.array(table["text"], dtype=object), label_indices(table, labels))
+    """Fit, and predict validation and test."""
+    tables = read_splits(job.layout)
+    predict, choice = fit_on_texts(name, tables, job.config.data.labels, job.config.seed)
+    write_baseline(job, summary, choice, tables, lambda split: predict(tables[split]["text"]))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from loralab.config import Training
-from loralab.errors import LoralabError
+from loralab.errors import Diverged, LoralabError
 from loralab.interrupts import deferred_interrupts
 from loralab.model.devices import keep_freed_memory
 from loralab.model.gpt2 import GPT2
@@ -159,7 +159,7 @@ def _take_steps(fit: _Fit, epoch: int, batches: list[np.ndarray]) -> None:
         row = {"epoch": epoch, "step": first + place + 1, "learning_rate": rate}
         row |= result | {"seconds": round(seconds, 6)}
         if not is_finite(row):
-            raise LoralabError(_diverged(fit, row))
+            raise Diverged(_diverged(fit, row))
         fit.run.seconds += seconds
         fit.run.history.append(row)
 
