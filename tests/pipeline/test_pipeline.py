@@ -284,7 +284,7 @@ def test_an_unusual_experiment_gets_a_report_whose_every_sentence_holds(finished
     assert "LoRALinear(" not in before.split("```")[0] and "(1): Block(" in after
     assert "Over the one epoch the loss went from" in report
     assert "classified wrongly" not in report and "### Examples" not in report
-    assert "p is of each comparison" not in report and "validation |" not in report
+    assert "### Against the baselines" not in report and "validation |" not in report
     cut = json.loads((run / "evaluate" / "metrics.json").read_text())["cut"]
     assert cut["test"] > 0 and f"cut: {cut['train']} of train, {cut['test']} of test." in report
     claims = {c["id"]: c for c in json.loads((run / "claims.json").read_text())}
