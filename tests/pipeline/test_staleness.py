@@ -182,8 +182,8 @@ MODULES = {
     "training/plain_engine fast/attention fast/dropout fast/layers fast/machine fast/network "
     "fast/packing fast/parameters training/graph_engine",
     "train": "reporting/training_figures stages/train",
-    f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/predictions",
-    f"{OF_TEXTS} {OF_THE_MODEL}": "stages/baseline_files",
+    f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/baseline_files "
+    "stages/predictions",
     f"{OF_TEXTS} robustness": "stages/text_baseline",
     f"{OF_THE_MODEL} robustness": "stages/inference",
     OF_THE_MODEL: "stages/model_baseline",
