@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from loralab.fast.machine import products_dtype
+from loralab.fast.machine import products_dtype, rows_multiple
 
 CPU = torch.device("cpu")
 
@@ -48,3 +48,8 @@ def test_float32_stays_float32_and_a_gpu_has_bf16(cpu):
     assert products_dtype("float32", CPU)[0] == torch.float32
     cpu(amx=False, bf16=False)
     assert products_dtype("bf16", torch.device("cuda"))[0] == torch.bfloat16
+
+
+def test_rows_are_rounded_up_where_onednn_multiplies():
+    assert rows_multiple(torch.bfloat16) == 32
+    assert rows_multiple(torch.float32) == rows_multiple(torch.float64) == 1

@@ -79,7 +79,7 @@ def plain_gradients(model, texts, rows, labels):
 def fast_gradients(model, texts, rows, labels, drop=NOTHING_DROPPED):
     network = FastClassifier(model, torch.float64)
     network.refresh()
-    packed = packed_batch(texts, rows, SHAPE.end_of_text)
+    packed = packed_batch(texts, rows, SHAPE.end_of_text, 16)
     filled = functional.pad(labels, (0, packed.messages - len(rows)))
     shares = (torch.arange(packed.messages) < len(rows)).double() / len(rows)
     loss, logits = network.add_gradients(packed, filled, shares, drop)
@@ -167,7 +167,7 @@ def test_merged_adapters_count_as_the_weight(new_model):
     expected = model.classify(ids, lengths).detach()
     merge(model)
     network = FastClassifier(model, torch.float64, trained=False)
-    found = network.logits(packed_batch(texts, rows, SHAPE.end_of_text))[: len(rows)]
+    found = network.logits(packed_batch(texts, rows, SHAPE.end_of_text, 16))[: len(rows)]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
@@ -189,5 +189,5 @@ def test_released_parameters_are_tensors_of_their_own_with_the_same_values(new_m
 @pytest.mark.parametrize("hidden", [beyond, future])
 def test_what_hides_keys_is_made_where_the_batch_is(hidden):
     texts, rows, _ = a_batch([5, 9, 3])
-    packed = packed_batch(texts, rows, SHAPE.end_of_text, torch.device("meta"))
+    packed = packed_batch(texts, rows, SHAPE.end_of_text, 16, torch.device("meta"))
     assert hidden(packed, torch.float32).device.type == "meta"

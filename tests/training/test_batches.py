@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from loralab.training.batches import WINDOW, EncodedTexts, collate, epoch_batches
+from loralab.training.batches import (
+    WINDOW,
+    EncodedTexts,
+    collate,
+    epoch_batches,
+    packed_batch,
+)
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, size=203)
 
@@ -74,3 +80,12 @@ def test_encoded_texts_know_their_number_and_lengths():
     assert len(texts) == 2
     assert texts.lengths.tolist() == [1, 3]
     assert len(EncodedTexts.from_lists([])) == 0
+
+
+def test_packed_tokens_are_rounded_up_by_a_message_of_padding():
+    texts = EncodedTexts.from_lists([[1, 2, 3], [4, 5]])
+    exact = packed_batch(texts, np.array([1, 0]), padding_id=9, multiple=1)
+    assert exact.ids.tolist() == [4, 5, 1, 2, 3] and exact.lengths.tolist() == [2, 3]
+    rounded = packed_batch(texts, np.array([1, 0]), padding_id=9, multiple=4)
+    assert rounded.ids.tolist() == [4, 5, 1, 2, 3, 9, 9, 9]
+    assert rounded.lengths.tolist() == [2, 3, 3] and rounded.last.tolist() == [1, 4, 7]

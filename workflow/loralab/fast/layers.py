@@ -60,6 +60,10 @@ class AdaptedLinear:
         self.low = slice(self.inputs, self.inputs + rank)  # columns of x·Aᵀ
         self.weight = self._extended_weight(layers)
         self.bias = torch.cat([layer.bias.detach().to(dtype) for layer in layers])
+        # Each scaled B, and where it stands beside W.
+        self._copies = [
+            (e.b.t(), self.weight[e.columns, self.low][:, e.rows]) for e in self.adapters
+        ]
 
     def _find_adapters(
         self, layers: Sequence[nn.Linear | LoRALinear], flat: FlatParameters | None
@@ -91,9 +95,8 @@ class AdaptedLinear:
 
     def refresh(self) -> None:
         """Take over the adapters' present values."""
-        for e in self.adapters:
-            rows = slice(self.inputs + e.rows.start, self.inputs + e.rows.stop)
-            self.weight[e.columns, rows] = e.b.t()
+        for b, place in self._copies:
+            place.copy_(b)
 
     def room(self, rows: int) -> Tensor:  # -> (N, in + R)
         """Where `forward` looks for its input; the first `in` columns are to be filled."""

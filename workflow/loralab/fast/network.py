@@ -22,6 +22,7 @@ from loralab.fast.attention import (
 )
 from loralab.fast.dropout import NOTHING_DROPPED, Dropout
 from loralab.fast.layers import AdaptedLinear, LayerNorm, activate, activate_backward
+from loralab.fast.machine import rows_multiple
 from loralab.fast.packing import PackedBatch
 from loralab.fast.parameters import FlatParameters
 from loralab.model.gpt2 import GPT2, Block
@@ -150,6 +151,7 @@ class FastClassifier:
         self.model = model
         self.flat = FlatParameters(model, dtype) if trained else None
         self.wide = model.head.weight.dtype
+        self.rows_multiple = rows_multiple(dtype)  # of a batch's tokens
         *blocks, last = model.h
         self.attentions = [_Attention(block, self.flat, dtype) for block in blocks]
         self.attentions.append(_LastAttention(last, self.flat, dtype))

@@ -86,21 +86,21 @@ def collate(
     return torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device)
 
 
-# oneDNN prepares a product anew for each number of rows, and keeps what it prepared: some 17 MB for
-# each, with GPT-2 124M. Few different ones, then, and of whole AMX tiles.
-ROWS_MULTIPLE = 32
-
-
 def packed_batch(
-    texts: EncodedTexts, rows: np.ndarray, padding_id: int, device: torch.device | None = None
+    texts: EncodedTexts,
+    rows: np.ndarray,
+    padding_id: int,
+    multiple: int,
+    device: torch.device | None = None,
 ) -> PackedBatch:
     """The texts in `rows` end to end, for the fast path.
 
-    After them may come a message of nothing but padding, which rounds the number of tokens up.
+    After them may come a message of nothing but padding, which rounds the number of tokens up to a
+    multiple.
     """
     parts = [texts.tokens[texts.offsets[row] : texts.offsets[row + 1]] for row in rows]
     lengths = texts.lengths[rows]
-    if filler := -lengths.sum() % ROWS_MULTIPLE:
+    if filler := -lengths.sum() % multiple:
         parts.append(np.full(filler, padding_id))
         lengths = np.append(lengths, filler)
     ids = torch.from_numpy(np.concatenate(parts).astype(np.int64, copy=False))

@@ -83,7 +83,8 @@ class FastEngine:
     def _accumulate(self, rows: np.ndarray, batch: int, drop: Dropout) -> dict:
         """Add the gradient of these rows' share of a batch's mean loss; that share, and counts."""
         texts, real = self.train.texts, len(rows)
-        packed = packed_batch(texts, rows, self.network.model.shape.end_of_text)
+        padding_id = self.network.model.shape.end_of_text
+        packed = packed_batch(texts, rows, padding_id, self.network.rows_multiple)
         labels = torch.zeros(packed.messages, dtype=torch.int64)  # padding, if any, counts nothing
         labels[:real] = torch.from_numpy(self.train.labels[rows])
         shares = torch.zeros(packed.messages, dtype=self.flat.values.dtype)

@@ -61,7 +61,7 @@ def predict_packed_logits(
     head, padding_id = network.model.head, network.model.shape.end_of_text
     logits = np.zeros((len(texts), head.out_features))
     for rows in _passes(texts.lengths, batch_size or len(texts)):
-        packed = packed_batch(texts, rows, padding_id, head.weight.device)
+        packed = packed_batch(texts, rows, padding_id, network.rows_multiple, head.weight.device)
         logits[rows] = network.logits(packed)[: len(rows)].cpu().double().numpy()
     _check_finite(logits)
     return logits
