@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 from loralab.errors import LoralabError
+from loralab.fast.network import FastClassifier
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, initialise
-from loralab.model.lora import adapter_state
+from loralab.model.lora import adapter_state, merge
 from loralab.model.shapes import GPT2Shape
 from loralab.training.batches import EncodedTexts
 from loralab.training.engines import build_engine
 from loralab.training.labelled import LabelledTexts
 from loralab.training.loop import train_classifier
-from loralab.training.prediction import predict
+from loralab.training.prediction import predict, predict_packed
 
 SHAPE = GPT2Shape(vocabulary=512, context=128, width=64, layers=4, heads=4)
 
@@ -92,6 +93,24 @@ def test_a_large_batch_is_computed_in_parts_that_add_up(train, monkeypatch):
     assert found == pytest.approx(losses, abs=1e-4)
     for name, tensor in adapters.items():
         torch.testing.assert_close(same[name], tensor, atol=1e-4, rtol=1e-2)
+
+
+def test_batches_and_passes_have_the_row_counts_that_suit_the_products(
+    train, messages, monkeypatch
+):
+    monkeypatch.setattr("loralab.fast.network.rows_multiple", lambda dtype: 24)
+    seen, hidden = [], FastClassifier._hidden
+    monkeypatch.setattr(
+        FastClassifier,
+        "_hidden",
+        lambda self, b, *r: seen.append(len(b.ids)) or hidden(self, b, *r),
+    )
+    model = train("fast")[2]
+    steps = len(seen)
+    merge(model)
+    predict_packed(FastClassifier(model, torch.float32, trained=False), messages.texts)
+    assert steps >= 30 and len(seen) > steps
+    assert all(rows % 24 == 0 for rows in seen)
 
 
 OBSTACLES = {
