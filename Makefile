@@ -12,8 +12,10 @@ run: .venv/installed  ## the embedded experiment, from nothing to its report
 	snakemake --cores $(CORES)
 	@echo "The report: results/embedded/report.md"
 
+# Two processes share the tests. A thread that waits must not keep a core from the other's.
+test: export OMP_WAIT_POLICY = passive
 test: .venv/installed-dev  ## all tests
-	python -m pytest
+	python -m pytest -n 2 --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## time an epoch side by side with the lab's loop and PEFT
 	python -m benchmarks

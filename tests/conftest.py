@@ -14,12 +14,36 @@ from loralab.config_file import load_mapping, merge
 from loralab.fetching import downloads
 from loralab.model.tensor_hashes import tensors_sha256
 from torch import nn
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # The same examples every time, however slow the machine.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fixed")
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
+PIPELINE = "tests/pipeline/"  # where the tests lie that take longest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests, those of the pipeline come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(PIPELINE))
+
+
+@pytest.hookimpl(optionalhook=True)  # unknown where pytest runs without xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return ByExperiment(config, log)
+
+
+class ByExperiment(LoadFileScheduling):
+    """The tests of a file go to one process, those of the pipeline's finished experiment too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        # Marks of xdist_group would say it more simply, and with this pytest do nothing.
+        file = super()._split_scope(nodeid)
+        without = file.endswith(("test_split_stage.py", "test_sweep.py"))
+        return "finished" if file.startswith(PIPELINE) and not without else file
 
 
 @pytest.fixture(autouse=True)
