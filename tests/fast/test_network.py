@@ -77,12 +77,12 @@ def plain_gradients(model, texts, rows, labels):
     return loss.detach(), logits.detach(), trained
 
 
-def fast_gradients(model, texts, rows, labels, drop=NOTHING_DROPPED):
-    network = FastClassifier(model, torch.float64)
+def fast_gradients(model, texts, rows, labels, drop=NOTHING_DROPPED, dtype=torch.float64):
+    network = FastClassifier(model, dtype)
     network.refresh()
     packed = packed_batch(texts, rows, SHAPE.end_of_text, 16)
     filled = functional.pad(labels, (0, packed.messages - len(rows)))
-    shares = (torch.arange(packed.messages) < len(rows)).double() / len(rows)
+    shares = (torch.arange(packed.messages) < len(rows)).to(dtype) / len(rows)
     loss, logits = network.add_gradients(packed, filled, shares, drop)
     trained = {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
     return loss, logits[: len(rows)], trained, network, packed
@@ -101,6 +101,21 @@ def test_loss_logits_and_gradients_are_those_of_autograd(new_model, adapters, le
         torch.testing.assert_close(found[2][name], gradient, rtol=1e-9, atol=1e-12, msg=name)
     network, packed = found[3:]
     torch.testing.assert_close(network.logits(packed)[: len(logits)], logits, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("adapters", ADAPTERS)
+def test_weights_that_are_laid_out_have_the_same_gradients(new_model, adapters, monkeypatch):
+    monkeypatch.setattr("loralab.fast.products.can_lay_out", lambda *_: True)
+    texts, rows, labels = a_batch([5, 9, 3, 9, 1])
+    loss, logits, gradients = plain_gradients(new_model(**ADAPTERS[adapters]), texts, rows, labels)
+    model = new_model(**ADAPTERS[adapters]).float()
+    found = fast_gradients(model, texts, rows, labels, dtype=torch.float32)
+    assert model.h[0].mlp.c_fc.weight.numel() == 0  # until it is released
+    torch.testing.assert_close(found[0].double(), loss, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[1].double(), logits, rtol=1e-4, atol=1e-5)
+    for name, gradient in gradients.items():
+        distance = (found[2][name] - gradient).norm() / gradient.norm()
+        assert distance < 1e-4, name
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -172,13 +187,17 @@ def test_merged_adapters_count_as_the_weight(new_model):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
-def test_released_parameters_are_tensors_of_their_own_with_the_same_values(new_model):
-    model = new_model()
+@pytest.mark.parametrize("laid_out", [False, True])
+def test_released_parameters_are_tensors_of_their_own_with_the_same_values(
+    new_model, laid_out, monkeypatch
+):
+    monkeypatch.setattr("loralab.fast.products.can_lay_out", lambda *_: laid_out)
+    model = new_model().float()
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    network = FastClassifier(model, torch.float64)
-    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
+    network = FastClassifier(model, torch.float32)
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters() if p.numel())
     network.flat.values.add_(1)
-    network.flat.release()
+    network.release()
     for name, parameter in model.named_parameters():
         expected = before[name] + 1 if parameter.requires_grad else before[name]
         assert torch.equal(parameter, expected)

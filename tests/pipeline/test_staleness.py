@@ -180,7 +180,7 @@ MODULES = {
     "model/peft_format model/peft_settings stages/encoding training/batches training/loop "
     "training/prediction training/resume training/engines training/fast_engine training/labelled "
     "training/plain_engine fast/attention fast/dropout fast/layers fast/machine fast/network "
-    "fast/packing fast/parameters training/graph_engine",
+    "fast/packing fast/parameters fast/products training/graph_engine",
     "train": "reporting/training_figures stages/train",
     f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/baseline_files "
     "stages/predictions",

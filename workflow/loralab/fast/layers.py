@@ -15,12 +15,12 @@ from torch.nn import functional
 
 from loralab.fast.dropout import Dropout
 from loralab.fast.parameters import FlatParameters
+from loralab.fast.products import Input, held_weight
 from loralab.model.lora import LoRALinear
 
 _GELU_LINEAR = 2 * math.sqrt(2 / math.pi)  # GELU's tanh form is h·σ(2√(2/π)·(h + 0.044715·h³))
 _GELU_CUBIC = 0.044715 * _GELU_LINEAR
 _GELU_ROWS = 64  # at a time, of which a core's cache holds what is computed on the way
-_ALIGNMENT = 8  # columns: a GPU's matrix units want rows of a multiple of 16 bytes
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,14 @@ class _Adapter:
 
 
 class AdaptedLinear:
-    """One or more linear layers of the same input as one product, with their adapters within it.
+    """One or more linear layers of the same input as one product, with their adapters.
 
-    With x·Aᵀ beside x, and the scaled B beside W, y = [x, x·Aᵀ]·[W, s·B]ᵀ + b is one product, and
-    dy·[W, s·B] gives in one what flows back to x through W and what flows back to x·Aᵀ. The thin
-    products, which starve a processor, are four in place of six, and none passes over y.
+    `held` multiplies by the frozen weights and by all scaled Bs; what an adapter does with its
+    input before, and the gradients of A and B, are here.
 
     Args:
         layers: each an `nn.Linear` or a `LoRALinear`; one that is merged counts as a plain layer.
-        flat: where the adapters' numbers and gradients are.
+        flat: where the adapters' numbers and gradients are; None where nothing is to be trained.
         dtype: of the products.
     """
 
@@ -52,18 +51,13 @@ class AdaptedLinear:
         flat: FlatParameters | None,
         dtype: torch.dtype,
     ):
-        self.dtype, self.inputs = dtype, layers[0].in_features
+        self.inputs = layers[0].in_features
         self.adapters: list[_Adapter] = []
         self.dropout = 0.0
         self._find_adapters(layers, flat)
         rank = sum(e.rows.stop - e.rows.start for e in self.adapters)
-        self.low = slice(self.inputs, self.inputs + rank)  # columns of x·Aᵀ
-        self.weight = self._extended_weight(layers)
-        self.bias = torch.cat([layer.bias.detach().to(dtype) for layer in layers])
-        # Each scaled B, and where it stands beside W.
-        self._copies = [
-            (e.b.t(), self.weight[e.columns, self.low][:, e.rows]) for e in self.adapters
-        ]
+        self.held = held_weight(layers, rank, dtype, trained=flat is not None)
+        self._places = [self.held.b[e.rows, e.columns] for e in self.adapters]
 
     def _find_adapters(
         self, layers: Sequence[nn.Linear | LoRALinear], flat: FlatParameters | None
@@ -82,43 +76,27 @@ class AdaptedLinear:
             self.a, self.a_gradient = flat.stacked([e.lora_A for e in adapted], self.inputs)
             self.dropout = adapted[0].dropout.p
 
-    def _extended_weight(self, layers: Sequence[nn.Linear | LoRALinear]) -> Tensor:
-        """[W, 0], (out, in + R), R rounded up; the layers' own weights become parts of it."""
-        outputs = [layer.out_features for layer in layers]
-        width = -(-self.low.stop // _ALIGNMENT) * _ALIGNMENT
-        weight = layers[0].weight.new_zeros(sum(outputs), width, dtype=self.dtype)
-        for layer, part in zip(layers, weight.split(outputs), strict=True):
-            part[:, : self.inputs] = layer.weight.detach()
-            if layer.weight.dtype == self.dtype:
-                layer.weight.data = part[:, : self.inputs]  # memory for one of them only
-        return weight
-
     def refresh(self) -> None:
         """Take over the adapters' present values."""
-        for b, place in self._copies:
-            place.copy_(b)
+        for place, e in zip(self._places, self.adapters, strict=True):
+            place.copy_(e.b)
 
-    def room(self, rows: int) -> Tensor:  # -> (N, in + R)
-        """Where `forward` looks for its input; the first `in` columns are to be filled."""
-        return torch.empty(rows, self.weight.shape[1], dtype=self.dtype, device=self.weight.device)
+    def forward(self, given: Input, drop: Dropout) -> tuple[Tensor, tuple]:  # -> (N, out)
+        """The output; `given` is from `held`, its part `low` yet to be filled."""
+        masks = self._fill_low(given, drop)
+        return self.held.forward(given), (given, masks)
 
-    def forward(self, x: Tensor, drop: Dropout) -> tuple[Tensor, tuple]:  # (N, in + R) -> (N, out)
-        """The output; `x` is from `room`."""
-        masks = self._fill_low(x, drop)
-        return functional.linear(x, self.weight, self.bias), (x, masks)
-
-    def _fill_low(self, x: Tensor, drop: Dropout) -> tuple:
+    def _fill_low(self, given: Input, drop: Dropout) -> tuple:
         """Put x·Aᵀ of all adapters beside x; with dropout each sees its own selection of x."""
-        x[:, self.low.stop :].zero_()
         if not self.adapters:
             return ()
-        given, low = x[:, : self.inputs], x[:, self.low]
+        x, low, _ = given
         if not drop.share(self.dropout):
-            torch.mm(given, self.a.t(), out=low)
+            torch.mm(x, self.a.t(), out=low)
             return ()
         masks = []
         for e in self.adapters:
-            seen, mask = drop.forward(given, self.dropout)
+            seen, mask = drop.forward(x, self.dropout)
             torch.mm(seen, self.a[e.rows].t(), out=low[:, e.rows])
             masks.append(mask)
         return tuple(masks)
@@ -127,25 +105,24 @@ class AdaptedLinear:
         self, dy: Tensor, saved: tuple, drop: Dropout, wants_dx: bool = True
     ) -> Tensor | None:  # (N, out) -> (N, in)
         """dx, where it is wanted; the adapters' gradients go into the flat vector."""
-        x, masks = saved
-        given, low = x[:, : self.inputs], x[:, self.low]
-        back = dy @ self.weight if wants_dx else None  # (N, in + R)
-        dx = back[:, : self.inputs] if wants_dx else None
+        (x, low, _), masks = saved
+        if not self.adapters and not wants_dx:
+            return None
+        dx, dlow = self.held.backward(dy, wants_dx)
         if not self.adapters:
             return dx
-        dlow = back[:, self.low] if wants_dx else dy @ self.weight[:, self.low]
         for e in self.adapters:
             torch.mm(low[:, e.rows].t(), dy[:, e.columns], out=e.b_gradient)
         if masks:
-            return self._backward_dropped(dx, dlow, given, masks, drop)
-        torch.mm(dlow.t(), given, out=self.a_gradient)
+            return self._backward_dropped(dx, dlow, x, masks, drop)
+        torch.mm(dlow.t(), x, out=self.a_gradient)
         return dx.addmm_(dlow, self.a) if wants_dx else None
 
     def _backward_dropped(
-        self, dx: Tensor | None, dlow: Tensor, given: Tensor, masks: tuple, drop: Dropout
+        self, dx: Tensor | None, dlow: Tensor, x: Tensor, masks: tuple, drop: Dropout
     ) -> Tensor | None:
         for e, mask in zip(self.adapters, masks, strict=True):
-            seen = drop.backward(given, mask, self.dropout)
+            seen = drop.backward(x, mask, self.dropout)
             torch.mm(dlow[:, e.rows].t(), seen, out=self.a_gradient[e.rows])
             if dx is not None:
                 dx += drop.backward(dlow[:, e.rows] @ self.a[e.rows], mask, self.dropout)

@@ -7,6 +7,8 @@ the last block only the last token's query, projection and feed-forward, as noth
 Shapes: N tokens of a batch, B messages, T tokens in the longest, C the width.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -42,9 +44,9 @@ class _FeedForward:
         self, x: Tensor, drop: Dropout, wants_tape: bool
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
         normed, norm = self.norm.forward(x)
-        hidden, widen = self.widen.forward(_fill(self.widen, normed), drop)
-        active = self.narrow.room(len(x))
-        slope = activate(hidden, active[:, : self.narrow.inputs], wants_tape)
+        hidden, widen = self.widen.forward(self.widen.held.take(normed), drop)
+        active = self.narrow.held.room(len(x))
+        slope = activate(hidden, active.x, wants_tape)
         branch, narrow = self.narrow.forward(active, drop)
         branch, mask = drop.forward(branch, self.dropout)
         return x + branch, (norm, widen, slope, narrow, mask)
@@ -73,9 +75,9 @@ class _Attention:
         self, x: Tensor, batch: PackedBatch, drop: Dropout
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
         normed, norm = self.norm.forward(x)
-        qkv, inputs = self.qkv.forward(_fill(self.qkv, normed), drop)  # (N, 3C)
+        qkv, inputs = self.qkv.forward(self.qkv.held.take(normed), drop)  # (N, 3C)
         mixed, attended = self_attention(qkv, batch, self.heads, drop, self.dropouts[0])
-        branch, outputs = self.project.forward(_fill(self.project, mixed), drop)
+        branch, outputs = self.project.forward(self.project.held.take(mixed), drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
         return x + branch, (norm, inputs, attended, outputs, mask)
 
@@ -105,12 +107,12 @@ class _LastAttention:
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (B, C)
         normed, norm = self.norm.forward(x)
         last = normed.index_select(0, batch.last)
-        q, q_inputs = self.q.forward(_fill(self.q, last), drop)  # (B, C)
-        kv, kv_inputs = self.kv.forward(_fill(self.kv, normed), drop)  # (N, 2C)
+        q, q_inputs = self.q.forward(self.q.held.take(last), drop)  # (B, C)
+        kv, kv_inputs = self.kv.forward(self.kv.held.take(normed), drop)  # (N, 2C)
         k, v = split_heads(kv, batch, 2, self.heads)
         q = q.to(k.dtype).view(batch.messages, self.heads, 1, -1)
         mixed, attended = attend(q, k, v, beyond(batch, k.dtype), drop, self.dropouts[0])
-        branch, outputs = self.project.forward(_fill(self.project, mixed.flatten(1)), drop)
+        branch, outputs = self.project.forward(self.project.held.take(mixed.flatten(1)), drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
         saved = (batch, norm, q_inputs, kv_inputs, attended, outputs, mask)
         return x.index_select(0, batch.last) + branch, saved
@@ -128,13 +130,6 @@ class _LastAttention:
             return None
         dnormed = dnormed.to(dx.dtype).index_add_(0, batch.last, dlast.to(dx.dtype))
         return self.norm.backward(dnormed, norm).index_add_(0, batch.last, dx)
-
-
-def _fill(layer: AdaptedLinear, x: Tensor) -> Tensor:  # (N, in) -> (N, in + R)
-    """x where the layer looks for it, in its dtype."""
-    room = layer.room(len(x))
-    room[:, : layer.inputs] = x
-    return room
 
 
 class FastClassifier:
@@ -163,10 +158,18 @@ class FastClassifier:
     def refresh(self) -> None:
         """Take over the adapters' present values."""
         self.flat.refresh()
+        for layer in self._layers():
+            layer.refresh()
+
+    def release(self) -> None:
+        """Give the model's weights and trained parameters tensors of their own again."""
+        self.flat.release()
+        for layer in self._layers():
+            layer.held.give_back()
+
+    def _layers(self) -> Iterator[AdaptedLinear]:
         for part in (*self.attentions, *self.feed_forwards):
-            for layer in vars(part).values():
-                if isinstance(layer, AdaptedLinear):
-                    layer.refresh()
+            yield from (e for e in vars(part).values() if isinstance(e, AdaptedLinear))
 
     @torch.no_grad()
     def logits(self, batch: PackedBatch) -> Tensor:  # -> (B, labels)

@@ -21,7 +21,7 @@ from loralab.training.resume import fill_optimizer, optimizer_tensors
 
 # A batch of more tokens is computed in parts, whose gradients add up: no slower, as this many rows
 # fill the processor, and it bounds the memory that the tape takes.
-TOKENS_A_PART = 512
+TOKENS_A_PART = 384
 
 
 class FastEngine:
@@ -111,5 +111,5 @@ class FastEngine:
         fill_optimizer(self.optimizer, tensors)
 
     def close(self) -> None:
-        """Give the model's parameters tensors of their own again."""
-        self.flat.release()
+        """Give the model its weights and parameters again."""
+        self.network.release()
