@@ -81,8 +81,12 @@ class AdaptedLinear:
         for place, e in zip(self._places, self.adapters, strict=True):
             place.copy_(e.b)
 
-    def forward(self, given: Input, drop: Dropout) -> tuple[Tensor, tuple]:  # -> (N, out)
-        """The output; `given` is from `held`, its part `low` yet to be filled."""
+    def forward(self, x: Tensor, drop: Dropout) -> tuple[Tensor, tuple]:  # (N, in) -> (N, out)
+        """The output."""
+        return self.forward_input(self.held.take(x), drop)
+
+    def forward_input(self, given: Input, drop: Dropout) -> tuple[Tensor, tuple]:  # -> (N, out)
+        """The output for an input from `held.room`, into which x was put."""
         masks = self._fill_low(given, drop)
         return self.held.forward(given), (given, masks)
 

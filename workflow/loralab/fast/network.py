@@ -1,8 +1,8 @@
 """GPT-2 with adapters on packed tokens: the loss and its gradients, the backward pass written out.
 
 It computes what `model/gpt2.py` and `model/lora.py` do, in another order of work: no padding but in
-attention; query, key and value as one product; frozen weights kept once in the products' dtype; in
-the last block only the last token's query, projection and feed-forward, as nothing else is read.
+attention; query, key and value as one product; frozen weights kept in the products' dtype; in the
+last block only the last token's query, projection and feed-forward, as nothing else is read.
 
 Shapes: N tokens of a batch, B messages, T tokens in the longest, C the width.
 """
@@ -44,10 +44,10 @@ class _FeedForward:
         self, x: Tensor, drop: Dropout, wants_tape: bool
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
         normed, norm = self.norm.forward(x)
-        hidden, widen = self.widen.forward(self.widen.held.take(normed), drop)
+        hidden, widen = self.widen.forward(normed, drop)
         active = self.narrow.held.room(len(x))
         slope = activate(hidden, active.x, wants_tape)
-        branch, narrow = self.narrow.forward(active, drop)
+        branch, narrow = self.narrow.forward_input(active, drop)
         branch, mask = drop.forward(branch, self.dropout)
         return x + branch, (norm, widen, slope, narrow, mask)
 
@@ -75,9 +75,9 @@ class _Attention:
         self, x: Tensor, batch: PackedBatch, drop: Dropout
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
         normed, norm = self.norm.forward(x)
-        qkv, inputs = self.qkv.forward(self.qkv.held.take(normed), drop)  # (N, 3C)
+        qkv, inputs = self.qkv.forward(normed, drop)  # (N, 3C)
         mixed, attended = self_attention(qkv, batch, self.heads, drop, self.dropouts[0])
-        branch, outputs = self.project.forward(self.project.held.take(mixed), drop)
+        branch, outputs = self.project.forward(mixed, drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
         return x + branch, (norm, inputs, attended, outputs, mask)
 
@@ -107,12 +107,12 @@ class _LastAttention:
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (B, C)
         normed, norm = self.norm.forward(x)
         last = normed.index_select(0, batch.last)
-        q, q_inputs = self.q.forward(self.q.held.take(last), drop)  # (B, C)
-        kv, kv_inputs = self.kv.forward(self.kv.held.take(normed), drop)  # (N, 2C)
+        q, q_inputs = self.q.forward(last, drop)  # (B, C)
+        kv, kv_inputs = self.kv.forward(normed, drop)  # (N, 2C)
         k, v = split_heads(kv, batch, 2, self.heads)
         q = q.to(k.dtype).view(batch.messages, self.heads, 1, -1)
         mixed, attended = attend(q, k, v, beyond(batch, k.dtype), drop, self.dropouts[0])
-        branch, outputs = self.project.forward(self.project.held.take(mixed.flatten(1)), drop)
+        branch, outputs = self.project.forward(mixed.flatten(1), drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
         saved = (batch, norm, q_inputs, kv_inputs, attended, outputs, mask)
         return x.index_select(0, batch.last) + branch, saved
