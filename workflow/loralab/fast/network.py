@@ -137,7 +137,8 @@ class FastClassifier:
 
     Args:
         model: a model without nested adapters or such of the variant `dora`. Its blocks' weights,
-            and if it is to be trained its trainable parameters, become views of tensors here.
+            and if it is to be trained its trainable parameters, become views of tensors here, or
+            are empty until `release` where they are laid out otherwise.
         dtype: of the products, and so of the frozen weights.
         trained: whether gradients will be asked for: head and adapters, nothing else, are trained.
     """
@@ -162,7 +163,7 @@ class FastClassifier:
             layer.refresh()
 
     def release(self) -> None:
-        """Give the model's weights and trained parameters tensors of their own again."""
+        """Give the model its weights again, and each trained parameter a tensor of its own."""
         self.flat.release()
         for layer in self._layers():
             layer.held.give_back()
