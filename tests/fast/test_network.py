@@ -80,12 +80,11 @@ def plain_gradients(model, texts, rows, labels):
 def fast_gradients(model, texts, rows, labels, drop=NOTHING_DROPPED, dtype=torch.float64):
     network = FastClassifier(model, dtype)
     network.refresh()
-    packed = packed_batch(texts, rows, SHAPE.end_of_text, 16)
-    filled = functional.pad(labels, (0, packed.messages - len(rows)))
-    shares = (torch.arange(packed.messages) < len(rows)).to(dtype) / len(rows)
-    loss, logits = network.add_gradients(packed, filled, shares, drop)
+    packed = packed_batch(texts, rows, SHAPE, 16)
+    shares = torch.full((len(rows),), 1 / len(rows), dtype=dtype)
+    loss, logits = network.add_gradients(packed, labels, shares, drop)
     trained = {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
-    return loss, logits[: len(rows)], trained, network, packed
+    return loss, logits, trained, network, packed
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -100,7 +99,7 @@ def test_loss_logits_and_gradients_are_those_of_autograd(new_model, adapters, le
     for name, gradient in gradients.items():
         torch.testing.assert_close(found[2][name], gradient, rtol=1e-9, atol=1e-12, msg=name)
     network, packed = found[3:]
-    torch.testing.assert_close(network.logits(packed)[: len(logits)], logits, rtol=0, atol=1e-11)
+    torch.testing.assert_close(network.logits(packed), logits, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("adapters", ADAPTERS)
@@ -168,9 +167,8 @@ def test_gradients_under_dropout_are_those_of_the_loss_with_the_same_selections(
 def test_gradients_add_up_over_calls(new_model):
     texts, rows, labels = a_batch([5, 9, 3])
     _, _, once, network, packed = fast_gradients(new_model(), texts, rows, labels)
-    filled = functional.pad(labels, (0, packed.messages - len(rows)))
-    shares = (torch.arange(packed.messages) < len(rows)).double() / len(rows)
-    network.add_gradients(packed, filled, shares, NOTHING_DROPPED)
+    shares = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
+    network.add_gradients(packed, labels, shares, NOTHING_DROPPED)
     for name, parameter in network.model.named_parameters():
         if parameter.requires_grad:
             torch.testing.assert_close(parameter.grad, 2 * once[name])
@@ -183,7 +181,7 @@ def test_merged_adapters_count_as_the_weight(new_model):
     expected = model.classify(ids, lengths).detach()
     merge(model)
     network = FastClassifier(model, torch.float64, trained=False)
-    found = network.logits(packed_batch(texts, rows, SHAPE.end_of_text, 16))[: len(rows)]
+    found = network.logits(packed_batch(texts, rows, SHAPE, 16))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
@@ -206,8 +204,8 @@ def test_released_parameters_are_tensors_of_their_own_with_the_same_values(
             assert parameter.untyped_storage().nbytes() == parameter.nbytes
 
 
-@pytest.mark.parametrize("hidden", [beyond, future])
-def test_what_hides_keys_is_made_where_the_batch_is(hidden):
+def test_what_hides_keys_is_made_where_the_batch_is():
     texts, rows, _ = a_batch([5, 9, 3])
-    packed = packed_batch(texts, rows, SHAPE.end_of_text, 16, torch.device("meta"))
-    assert hidden(packed, torch.float32).device.type == "meta"
+    packed = packed_batch(texts, rows, SHAPE, 16, torch.device("meta"))
+    assert beyond(packed, SHAPE.heads, torch.float32).device.type == "meta"
+    assert future(9, torch.float32, torch.device("meta")).device.type == "meta"

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from loralab.fast.packing import rows_taken
+from loralab.model.shapes import GPT2Shape
 from loralab.training.batches import (
     WINDOW,
     EncodedTexts,
@@ -12,6 +14,7 @@ from loralab.training.batches import (
 )
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, size=203)
+SHAPE = GPT2Shape(vocabulary=10, context=6, width=4, layers=1, heads=1)
 
 
 def _batches(by_length=True, drop_last=False, seed=1, epoch=1, lengths=LENGTHS):
@@ -82,10 +85,26 @@ def test_encoded_texts_know_their_number_and_lengths():
     assert len(EncodedTexts.from_lists([])) == 0
 
 
-def test_packed_tokens_are_rounded_up_by_a_message_of_padding():
+def test_packed_tokens_are_rounded_up_by_padding_that_shorter_messages_take_first():
     texts = EncodedTexts.from_lists([[1, 2, 3], [4, 5]])
-    exact = packed_batch(texts, np.array([1, 0]), padding_id=9, multiple=1)
-    assert exact.ids.tolist() == [4, 5, 1, 2, 3] and exact.lengths.tolist() == [2, 3]
-    rounded = packed_batch(texts, np.array([1, 0]), padding_id=9, multiple=4)
-    assert rounded.ids.tolist() == [4, 5, 1, 2, 3, 9, 9, 9]
-    assert rounded.lengths.tolist() == [2, 3, 3] and rounded.last.tolist() == [1, 4, 7]
+    exact = packed_batch(texts, np.array([1, 0]), SHAPE, multiple=1)
+    assert exact.ids.tolist() == [4, 5, 1, 2, 3] and exact.last.tolist() == [1, 4]
+    rounded = packed_batch(texts, np.array([1, 0]), SHAPE, multiple=4)
+    assert rounded.ids.tolist() == [4, 5, 9, 9, 1, 2, 3, 9]
+    assert rounded.positions.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert rounded.lengths.tolist() == [2, 3] and rounded.last.tolist() == [1, 6]
+    assert rounded.longest == 4 and rounded.rows is None  # the grid is full
+
+
+@pytest.mark.parametrize(
+    ("lengths", "multiple", "taken"),
+    [
+        ([3, 5, 4], 4, [3, 5, 4]),  # a multiple already
+        ([3, 5, 5], 8, [6, 5, 5]),
+        ([2, 5, 3], 16, [6, 6, 4]),
+        ([6, 6, 6], 16, [6, 6, 6]),  # no room: a message ends where the context does
+        ([6, 5, 6], 16, [6, 6, 6]),
+    ],
+)
+def test_rows_are_a_multiple_as_far_as_the_context_has_room(lengths, multiple, taken):
+    assert rows_taken(np.array(lengths), multiple, context=6).tolist() == taken

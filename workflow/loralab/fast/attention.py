@@ -8,6 +8,7 @@ Shapes: N tokens, B messages, T tokens in the longest, H heads of D numbers, C t
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -21,37 +22,43 @@ from loralab.fast.packing import PackedBatch
 class Saved(NamedTuple):
     """What attention keeps for its backward pass."""
 
-    q: Tensor  # (B, H, Q, D)
-    k: Tensor  # (B, H, T, D)
-    v: Tensor  # (B, H, T, D)
-    probabilities: Tensor  # (B, H, Q, T)
+    q: Tensor  # (B·H, Q, D)
+    k: Tensor  # (B·H, T, D)
+    v: Tensor  # (B·H, T, D)
+    probabilities: Tensor  # (B·H, Q, T)
     mask: Tensor | None
 
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, drop: Dropout, share: float
-) -> tuple[Tensor, Saved]:  # (B, H, Q, D), twice (B, H, T, D) -> (B, H, Q, D)
+) -> tuple[Tensor, Saved]:  # (B·H, Q, D), twice (B·H, T, D) -> (B·H, Q, D)
     """Softmax attention of Q queries, of whose weights a share is dropped.
 
-    `hidden`, (Q, T) or (B, 1, Q, T), is -inf where a query may not see a key, and 0 elsewhere.
+    `hidden`, (Q, T) or (B·H, Q, T), is -inf where a query may not see a key, and 0 elsewhere.
     """
-    scores = (q @ k.transpose(-2, -1)).mul_(1 / math.sqrt(q.shape[-1])).add_(hidden)
+    scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=_scale(q))
     probabilities = torch.softmax(scores, dim=-1)
     seen, mask = drop.forward(probabilities, share)
-    return seen @ v, Saved(q, k, v, probabilities, mask)
+    return torch.bmm(seen, v), Saved(q, k, v, probabilities, mask)
 
 
 def attend_backward(
-    dmixed: Tensor, saved: Saved, drop: Dropout, share: float
-) -> tuple[Tensor, Tensor, Tensor]:  # (B, H, Q, D) -> dq, dk, dv
-    """The gradients of queries, keys and values."""
+    dmixed: Tensor, saved: Saved, drop: Dropout, share: float, into: Sequence[Tensor]
+) -> None:  # (B·H, Q, D)
+    """Put the gradients of queries, keys and values `into` three tensors of their shapes."""
     q, k, v, probabilities, mask = saved
-    dv = drop.backward(probabilities, mask, share).transpose(-2, -1) @ dmixed
-    dprobabilities = drop.backward(dmixed @ v.transpose(-2, -1), mask, share)
+    dq, dk, dv = into
+    torch.bmm(drop.backward(probabilities, mask, share).transpose(1, 2), dmixed, out=dv)
+    dprobabilities = drop.backward(torch.bmm(dmixed, v.transpose(1, 2)), mask, share)
     dscores = torch.ops.aten._softmax_backward_data(
         dprobabilities, probabilities, -1, probabilities.dtype
-    ).mul_(1 / math.sqrt(q.shape[-1]))
-    return dscores @ k, dscores.transpose(-2, -1) @ q, dv
+    ).mul_(_scale(q))
+    torch.bmm(dscores, k, out=dq)
+    torch.bmm(dscores.transpose(1, 2), q, out=dk)
+
+
+def _scale(q: Tensor) -> float:
+    return 1 / math.sqrt(q.shape[-1])
 
 
 def self_attention(
@@ -61,8 +68,9 @@ def self_attention(
     if qkv.is_cuda:
         return _fused(qkv, batch, heads, drop.share(share))
     q, k, v = split_heads(qkv, batch, 3, heads)
-    mixed, saved = attend(q, k, v, future(batch, q.dtype), drop, share)
-    return join_heads([mixed], batch, qkv.dtype), (batch, saved)
+    hidden = future(batch.longest, q.dtype, q.device)
+    mixed, saved = attend(q, k, v, hidden, drop, share)
+    return join_heads(mixed[None], batch, qkv.dtype), (batch, saved)
 
 
 def self_attention_backward(
@@ -74,9 +82,9 @@ def self_attention_backward(
     if dmixed.is_cuda:
         leaf, mixed = kept
         return batch.from_grid(torch.autograd.grad(mixed, leaf, grid)[0])
-    heads, width = kept.q.shape[1], kept.q.shape[3]
-    by_head = grid.view(batch.messages, batch.longest, heads, width).transpose(1, 2)
-    dqkv = attend_backward(_laid_out(by_head, kept.q.dtype), kept, drop, share)
+    dqkv = kept.q.new_empty(3, *kept.q.shape)
+    heads = len(kept.q) // batch.messages
+    attend_backward(_by_head(grid, batch, 1, heads)[0], kept, drop, share, dqkv)
     return join_heads(dqkv, batch, dmixed.dtype)
 
 
@@ -92,36 +100,35 @@ def _fused(
 
 
 def split_heads(x: Tensor, batch: PackedBatch, parts: int, heads: int) -> Tensor:
-    """(N, parts·C) of any dtype -> (parts, B, H, T, D), at least in float32."""
-    grid = batch.to_grid(x).view(batch.messages, batch.longest, parts, heads, -1)
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return _laid_out(grid.permute(2, 0, 3, 1, 4), wide)
+    """(N, parts·C) of any dtype -> (parts, B·H, T, D), at least in float32."""
+    return _by_head(batch.to_grid(x), batch, parts, heads)
 
 
-def join_heads(parts: Sequence[Tensor], batch: PackedBatch, dtype: torch.dtype) -> Tensor:
-    """The reverse: each of the parts (B, H, T, D) -> (N, parts·C)."""
-    messages, heads, longest, width = parts[0].shape
-    shape = (messages, longest, len(parts), heads, width)
-    grid = torch.empty(shape, dtype=dtype, device=parts[0].device)
-    for place, part in enumerate(parts):
-        grid[:, :, place] = part.transpose(1, 2)
-    return batch.from_grid(grid.view(messages * longest, -1))
+def _by_head(grid: Tensor, batch: PackedBatch, parts: int, heads: int) -> Tensor:
+    """(B·T, parts·C) -> (parts, B·H, T, D), at least in float32, copied in one pass."""
+    by_head = grid.view(batch.messages, batch.longest, parts, heads, -1).permute(2, 0, 3, 1, 4)
+    wide = torch.promote_types(grid.dtype, torch.float32)
+    laid_out = torch.empty(by_head.shape, dtype=wide, device=grid.device).copy_(by_head)
+    return laid_out.flatten(1, 2)
 
 
-def beyond(batch: PackedBatch, dtype: torch.dtype) -> Tensor:  # (B, 1, 1, T)
-    """-inf at the places beyond each message's end, 0 elsewhere."""
+def join_heads(parts: Tensor, batch: PackedBatch, dtype: torch.dtype) -> Tensor:
+    """The reverse: (parts, B·H, T, D) -> (N, parts·C)."""
+    count, _, longest, width = parts.shape
+    by_head = parts.view(count, batch.messages, -1, longest, width).permute(1, 3, 0, 2, 4)
+    grid = torch.empty(by_head.shape, dtype=dtype, device=parts.device).copy_(by_head)
+    return batch.from_grid(grid.view(batch.messages * longest, -1))
+
+
+def beyond(batch: PackedBatch, heads: int, dtype: torch.dtype) -> Tensor:  # (B·H, 1, T)
+    """-inf at the places beyond each message's end, 0 elsewhere, for each of its heads."""
     places = torch.arange(batch.longest, device=batch.lengths.device)
     ended = places >= batch.lengths[:, None]
     scores = torch.zeros(ended.shape, dtype=dtype, device=ended.device)
-    return scores.masked_fill_(ended, -torch.inf)[:, None, None]
+    return scores.masked_fill_(ended, -torch.inf).repeat_interleave(heads, dim=0)[:, None]
 
 
-def future(batch: PackedBatch, dtype: torch.dtype) -> Tensor:  # (T, T)
+@lru_cache(maxsize=1)  # the blocks of a network ask one after the other
+def future(longest: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # (T, T)
     """-inf at the places after each place, 0 elsewhere."""
-    square, device = (batch.longest, batch.longest), batch.lengths.device
-    return torch.full(square, -torch.inf, dtype=dtype, device=device).triu_(1)
-
-
-def _laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """A contiguous copy in this dtype, made in one pass."""
-    return torch.empty(x.shape, dtype=dtype, device=x.device).copy_(x)
+    return torch.full((longest, longest), -torch.inf, dtype=dtype, device=device).triu_(1)

@@ -110,9 +110,10 @@ class _LastAttention:
         q, q_inputs = self.q.forward(last, drop)  # (B, C)
         kv, kv_inputs = self.kv.forward(normed, drop)  # (N, 2C)
         k, v = split_heads(kv, batch, 2, self.heads)
-        q = q.to(k.dtype).view(batch.messages, self.heads, 1, -1)
-        mixed, attended = attend(q, k, v, beyond(batch, k.dtype), drop, self.dropouts[0])
-        branch, outputs = self.project.forward(mixed.flatten(1), drop)
+        q = q.to(k.dtype).view(len(k), 1, -1)  # (B·H, 1, D)
+        hidden = beyond(batch, self.heads, k.dtype)
+        mixed, attended = attend(q, k, v, hidden, drop, self.dropouts[0])
+        branch, outputs = self.project.forward(mixed.view(batch.messages, -1), drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
         saved = (batch, norm, q_inputs, kv_inputs, attended, outputs, mask)
         return x.index_select(0, batch.last) + branch, saved
@@ -120,12 +121,12 @@ class _LastAttention:
     def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
         batch, norm, q_inputs, kv_inputs, attended, outputs, mask = saved
         dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
-        dmixed = self.project.backward(dbranch, outputs, drop).to(dx.dtype)
-        dmixed = dmixed.view(batch.messages, self.heads, 1, -1)
-        dq, dk, dv = attend_backward(dmixed, attended, drop, self.dropouts[0])
-        dkv = join_heads((dk, dv), batch, self.dtype)
-        dnormed = self.kv.backward(dkv, kv_inputs, drop, wants_dx)
-        dlast = self.q.backward(dq.flatten(1).to(self.dtype), q_inputs, drop, wants_dx)
+        dmixed = self.project.backward(dbranch, outputs, drop).to(dx.dtype)  # (B, C)
+        dq, dkv = torch.empty_like(attended.q), attended.k.new_empty(2, *attended.k.shape)
+        into = (dq, *dkv)
+        attend_backward(dmixed.reshape(dq.shape), attended, drop, self.dropouts[0], into)
+        dnormed = self.kv.backward(join_heads(dkv, batch, self.dtype), kv_inputs, drop, wants_dx)
+        dlast = self.q.backward(dq.view(dx.shape).to(self.dtype), q_inputs, drop, wants_dx)
         if not wants_dx:
             return None
         dnormed = dnormed.to(dx.dtype).index_add_(0, batch.last, dlast.to(dx.dtype))

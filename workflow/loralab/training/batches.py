@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from loralab.config import Training
-from loralab.fast.packing import PackedBatch, pack
+from loralab.fast.packing import PackedBatch, pack, rows_taken
+from loralab.model.shapes import GPT2Shape
 from loralab.randomness import stream_seed
 
 # Batches in a window that is sorted by length: wide enough that a batch hardly pads, narrow enough
@@ -89,22 +90,21 @@ def collate(
 def packed_batch(
     texts: EncodedTexts,
     rows: np.ndarray,
-    padding_id: int,
+    shape: GPT2Shape,
     multiple: int,
     device: torch.device | None = None,
 ) -> PackedBatch:
     """The texts in `rows` end to end, for the fast path.
 
-    After them may come a message of nothing but padding, which rounds the number of tokens up to a
-    multiple.
+    Some have padding after them, which rounds the number of tokens up to a multiple.
     """
-    parts = [texts.tokens[texts.offsets[row] : texts.offsets[row + 1]] for row in rows]
     lengths = texts.lengths[rows]
-    if filler := -lengths.sum() % multiple:
-        parts.append(np.full(filler, padding_id))
-        lengths = np.append(lengths, filler)
-    ids = torch.from_numpy(np.concatenate(parts).astype(np.int64, copy=False))
-    return pack(ids, torch.from_numpy(lengths)).to(device)
+    taken = rows_taken(lengths, multiple, shape.context)
+    ids = np.full(taken.sum(), shape.end_of_text, dtype=np.int64)
+    for row, start, length in zip(rows, taken.cumsum() - taken, lengths, strict=True):
+        begin = texts.offsets[row]
+        ids[start : start + length] = texts.tokens[begin : begin + length]
+    return pack(*map(torch.from_numpy, (ids, lengths, taken))).to(device)
 
 
 def pad_length(settings: Training) -> int | None:

@@ -58,11 +58,11 @@ def predict_packed_logits(
     network: FastClassifier, texts: EncodedTexts, batch_size: int | None = None
 ) -> np.ndarray:
     """As `predict_logits`, by the fast path; a pass has at most `batch_size` texts."""
-    head, padding_id = network.model.head, network.model.shape.end_of_text
+    head, shape = network.model.head, network.model.shape
     logits = np.zeros((len(texts), head.out_features))
     for rows in _passes(texts.lengths, batch_size or len(texts)):
-        packed = packed_batch(texts, rows, padding_id, network.rows_multiple, head.weight.device)
-        logits[rows] = network.logits(packed)[: len(rows)].cpu().double().numpy()
+        packed = packed_batch(texts, rows, shape, network.rows_multiple, head.weight.device)
+        logits[rows] = network.logits(packed).cpu().double().numpy()
     _check_finite(logits)
     return logits
 
