@@ -19,8 +19,8 @@ from loralab.training.plain_engine import is_finite
 from loralab.training.prediction import predict_packed
 from loralab.training.resume import fill_optimizer, optimizer_tensors
 
-# A batch of more tokens is computed in parts, whose gradients add up: hardly slower, as this many
-# rows fill the processor, and it bounds the memory that the tape takes.
+# A batch of more tokens is computed in parts, whose gradients add up: it bounds the memory that the
+# tape takes. Each part reads all weights and makes all calls anew: not many, then.
 TOKENS_A_PART = 448
 
 
