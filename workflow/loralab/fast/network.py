@@ -46,15 +46,15 @@ class _FeedForward:
         normed, norm = self.norm.forward(x)
         hidden, widen = self.widen.forward(normed, drop)
         active = self.narrow.held.room(len(x))
-        slope = activate(hidden, active.x, wants_tape)
+        gelu = activate(hidden, active.x, wants_tape)
         branch, narrow = self.narrow.forward_input(active, drop)
         branch, mask = drop.forward(branch, self.dropout)
-        return x + branch, (norm, widen, slope, narrow, mask)
+        return x + branch, (norm, widen, gelu, narrow, mask)
 
     def backward(self, dx: Tensor, saved: tuple, drop: Dropout) -> Tensor:  # (N, C) -> (N, C)
-        norm, widen, slope, narrow, mask = saved
+        norm, widen, gelu, narrow, mask = saved
         dbranch = drop.backward(dx.to(self.dtype), mask, self.dropout)
-        dhidden = activate_backward(self.narrow.backward(dbranch, narrow, drop), slope)
+        dhidden = activate_backward(self.narrow.backward(dbranch, narrow, drop), gelu)
         dnormed = self.widen.backward(dhidden, widen, drop)
         return dx + self.norm.backward(dnormed.to(dx.dtype), norm)
 
