@@ -370,3 +370,15 @@ def test_json_lines_are_read_and_split_like_the_same_messages_in_csv(finished, t
         assert done.returncode == 0, done.stdout + done.stderr
         by_format[file_format] = pd.read_csv(run / "split" / "test.csv")[["label", "text"]]
     assert by_format["csv"].equals(by_format["jsonl"])
+
+
+@pytest.mark.parametrize(("more", "policy"), [(0, None), (1, "passive")])
+def test_threads_wait_asleep_where_more_cores_are_promised_than_there_are(
+    tmp_path, monkeypatch, more, policy
+):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    copy_of_the_project(tmp_path)
+    with (tmp_path / "Snakefile").open("a") as snakefile:
+        snakefile.write('\nprint("policy:", os.getenv("OMP_WAIT_POLICY"), file=sys.stderr)\n')
+    done = snakemake(tmp_path, "--dry-run", "--cores", str(os.cpu_count() + more))
+    assert f"policy: {policy}\n" in done.stderr

@@ -43,6 +43,12 @@ envvars:
     "LORALAB_RUNTIME",
 
 
+# Jobs share the processors where more cores are promised than there are. A thread that waits must not keep one from
+# another's work there; elsewhere it had better stay awake, as what it waits for comes soon.
+if (workflow.cores or 1) > os.cpu_count():
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 # `python` in a rule is the one that runs Snakemake, also where its environment is not activated.
 os.environ.update(PATH=f"{os.path.dirname(sys.executable)}{os.pathsep}{os.getenv('PATH')}")
 
