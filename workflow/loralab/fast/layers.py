@@ -161,8 +161,8 @@ class LayerNorm:
         )[0]
 
 
-def activate(h: Tensor, into: Tensor, wants_slope: bool) -> Tensor | None:
-    """Put GELU of h (N, 4C) into `into`; what its backward pass needs, where that is wanted."""
+def activate(h: Tensor, into: Tensor, wants_slope: bool) -> Tensor:
+    """Put GELU of h (N, 4C) into `into`; what its backward pass needs, if a slope was wanted."""
     if not wants_slope or _in_one_pass(h):
         torch.ops.aten.gelu.out(h, approximate="tanh", out=into)
         return h
