@@ -2,7 +2,7 @@
 
 It computes what `model/gpt2.py` and `model/lora.py` do, in another order of work: no padding but in
 attention; query, key and value as one product; frozen weights kept in the products' dtype; in the
-last block only the last token's query, projection and feed-forward, as nothing else is read.
+last block only the last token's attention, projection and feed-forward, as nothing else is read.
 
 Shapes: N tokens of a batch, B messages, T tokens in the longest, C the width.
 """
@@ -90,47 +90,43 @@ class _Attention:
         return dx + self.norm.backward(dnormed.to(dx.dtype), norm) if wants_dx else None
 
 
-class _LastAttention:
-    """The attention branch of the last block: keys and values of all, the query of the last."""
+class _LastAttention(_Attention):
+    """The attention branch of the last block: of the queries, those of the last tokens alone.
 
-    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
-        attn = block.attn
-        self.norm, self.heads = LayerNorm(block.ln_1), attn.heads
-        self.q = AdaptedLinear([attn.q_proj], flat, dtype)
-        self.kv = AdaptedLinear([attn.k_proj, attn.v_proj], flat, dtype)
-        self.project = AdaptedLinear([attn.c_proj], flat, dtype)
-        self.dtype = dtype
-        self.dropouts = attn.attention_dropout.p, attn.residual_dropout.p
+    All of them are computed nevertheless: one product of the shape that the other blocks have takes
+    no longer than two of other shapes, for which oneDNN would keep 6 MB for each number of rows.
+    """
 
     def forward(
         self, x: Tensor, batch: PackedBatch, drop: Dropout
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (B, C)
         normed, norm = self.norm.forward(x)
-        last = normed.index_select(0, batch.last)
-        q, q_inputs = self.q.forward(last, drop)  # (B, C)
-        kv, kv_inputs = self.kv.forward(normed, drop)  # (N, 2C)
+        qkv, inputs = self.qkv.forward(normed, drop)  # (N, 3C)
+        q, kv = qkv.split([x.shape[1], 2 * x.shape[1]], dim=1)
         k, v = split_heads(kv, batch, 2, self.heads)
-        q = q.to(k.dtype).view(len(k), 1, -1)  # (B·H, 1, D)
+        q = q.index_select(0, batch.last).to(k.dtype).view(len(k), 1, -1)  # (B·H, 1, D)
         hidden = beyond(batch, self.heads, k.dtype)
         mixed, attended = attend(q, k, v, hidden, drop, self.dropouts[0])
         branch, outputs = self.project.forward(mixed.view(batch.messages, -1), drop)
         branch, mask = drop.forward(branch, self.dropouts[1])
-        saved = (batch, norm, q_inputs, kv_inputs, attended, outputs, mask)
+        saved = (batch, norm, inputs, attended, outputs, mask)
         return x.index_select(0, batch.last) + branch, saved
 
     def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
-        batch, norm, q_inputs, kv_inputs, attended, outputs, mask = saved
+        batch, norm, inputs, attended, outputs, mask = saved
         dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
         dmixed = self.project.backward(dbranch, outputs, drop).to(dx.dtype)  # (B, C)
-        dq, dkv = torch.empty_like(attended.q), attended.k.new_empty(2, *attended.k.shape)
-        into = (dq, *dkv)
-        attend_backward(dmixed.reshape(dq.shape), attended, drop, self.dropouts[0], into)
-        dnormed = self.kv.backward(join_heads(dkv, batch, self.dtype), kv_inputs, drop, wants_dx)
-        dlast = self.q.backward(dq.view(dx.shape).to(self.dtype), q_inputs, drop, wants_dx)
+        dlast, dkv = torch.empty_like(attended.q), attended.k.new_empty(2, *attended.k.shape)
+        into = (dlast, *dkv)
+        attend_backward(dmixed.reshape(dlast.shape), attended, drop, self.dropouts[0], into)
+        dkv = join_heads(dkv, batch, self.dtype)  # (N, 2C)
+        dq = dkv.new_zeros(len(dkv), dx.shape[1])
+        dq.index_copy_(0, batch.last, dlast.view(dx.shape).to(self.dtype))
+        dnormed = self.qkv.backward(torch.cat([dq, dkv], dim=1), inputs, drop, wants_dx)
         if not wants_dx:
             return None
-        dnormed = dnormed.to(dx.dtype).index_add_(0, batch.last, dlast.to(dx.dtype))
-        return self.norm.backward(dnormed, norm).index_add_(0, batch.last, dx)
+        dx_all = self.norm.backward(dnormed.to(dx.dtype), norm)
+        return dx_all.index_add_(0, batch.last, dx)
 
 
 class FastClassifier:

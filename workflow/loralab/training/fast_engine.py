@@ -21,7 +21,7 @@ from loralab.training.resume import fill_optimizer, optimizer_tensors
 
 # A batch of more tokens is computed in parts, whose gradients add up: it bounds the memory that the
 # tape takes. Each part reads all weights and makes all calls anew: not many, then.
-TOKENS_A_PART = 448
+TOKENS_A_PART = 416
 
 
 class FastEngine:
