@@ -26,7 +26,7 @@ def rows_multiple(dtype: torch.dtype) -> int:
     """To what the rows of a batch are rounded up for products of this dtype.
 
     oneDNN, which multiplies in bf16, prepares a product anew for each number of rows, and keeps
-    what it prepared: with GPT-2 124M some 20 MB for each. Few different ones, then, and of whole
+    what it prepared: with GPT-2 124M some 15 MB for each. Few different ones, then, and of whole
     AMX tiles.
     """
     return 32 if dtype == torch.bfloat16 else 1

@@ -94,7 +94,7 @@ class _LastAttention(_Attention):
     """The attention branch of the last block: of the queries, those of the last tokens alone.
 
     All of them are computed nevertheless: one product of the shape that the other blocks have takes
-    no longer than two of other shapes, for which oneDNN would keep 6 MB for each number of rows.
+    no longer than two of other shapes, for which oneDNN would keep 5 MB for each number of rows.
     """
 
     def forward(
