@@ -17,7 +17,7 @@ import torch
 import yaml
 from loralab.config import Config, Lora, build, stage_settings
 from loralab.config_file import load_mapping, restore_types, validate
-from loralab.data.corpus import generate_messages, to_tsv
+from loralab.data.corpus import generate_messages, tsv_lines
 from loralab.data.messages import MessageFormat, read_messages
 from loralab.errors import LoralabError
 from loralab.fetching.archives import extract_member
@@ -122,7 +122,7 @@ def damaged_json(path: Path, draw: random.Random) -> None:
 
 
 def messages(folder: Path) -> Callable[[], None]:
-    return _messages_in(folder, "tsv", to_tsv(generate_messages(1, 30, 10)))
+    return _messages_in(folder, "tsv", b"".join(tsv_lines(generate_messages(1, 30, 10))))
 
 
 def messages_csv(folder: Path) -> Callable[[], None]:
@@ -304,7 +304,7 @@ def archive_deflated(folder: Path) -> Callable[[], None]:
 
 
 def _archive(folder: Path, compression: int) -> Callable[[], None]:
-    content = to_tsv(generate_messages(1, 30, 10))
+    content = b"".join(tsv_lines(generate_messages(1, 30, 10)))
     with zipfile.ZipFile(folder / "damaged", "w", compression) as opened:
         opened.writestr("other", b"other")
         opened.writestr("messages", content)

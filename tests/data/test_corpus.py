@@ -10,8 +10,8 @@ from statistics import mean, median
 import pandas as pd
 import pytest
 from loralab.data import corpus_phrases as phrases
-from loralab.data.corpus import generate_messages, generate_unlabelled_text, to_tsv
-from loralab.data.leakage import masked
+from loralab.data.corpus import generate_messages, generate_unlabelled_text, tsv_lines
+from loralab.data.twin_forms import masked
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -21,7 +21,7 @@ FICTIONAL_NUMBERS = ("07700900", "0909879", "08081570", "02079460", "03069990")
 
 @pytest.fixture(scope="module")
 def rows():
-    return generate_messages(seed=1)
+    return list(generate_messages(seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def number_of_repeats(items):
 
 
 def read_with(rows, quoting):
-    source = io.BytesIO(to_tsv(rows))
+    source = io.BytesIO(b"".join(tsv_lines(rows)))
     return pd.read_csv(source, sep="\t", header=None, names=["label", "text"], quoting=quoting)
 
 
@@ -50,11 +50,11 @@ def read_with(rows, quoting):
 
 
 def test_seed_1_gives_the_pinned_bytes(rows):
-    assert hashlib.sha256(to_tsv(rows)).hexdigest() == SHA256_OF_SEED_1
+    assert hashlib.sha256(b"".join(tsv_lines(rows))).hexdigest() == SHA256_OF_SEED_1
 
 
 def test_another_seed_gives_another_corpus_of_the_same_shape(rows):
-    other = generate_messages(seed=2)
+    other = list(generate_messages(seed=2))
     assert other != rows
     assert len(other) == len(rows)
     assert 400 <= number_of_repeats(other) <= 430
@@ -76,7 +76,7 @@ def test_default_corpus_has_the_size_of_the_real_collection(rows):
 
 @pytest.mark.parametrize(("messages", "spam"), [(0, 0), (1, 0), (1, 1), (40, 8), (600, 80)])
 def test_any_possible_counts_are_met_exactly(messages, spam):
-    rows = generate_messages(seed=3, messages=messages, spam=spam)
+    rows = list(generate_messages(seed=3, messages=messages, spam=spam))
     assert len(rows) == messages
     assert len(texts_of(rows, "spam")) == spam
 
@@ -167,15 +167,15 @@ def test_exactly_one_ham_message_spells_the_end_of_text_token(rows):
 
 def test_tsv_holds_one_unescaped_line_per_message():
     rows = [("ham", 'so "far, so good'), ("spam", "win £5 & more")]
-    assert to_tsv(rows) == 'ham\tso "far, so good\nspam\twin £5 & more\n'.encode()
+    assert b"".join(tsv_lines(rows)) == 'ham\tso "far, so good\nspam\twin £5 & more\n'.encode()
 
 
 @pytest.mark.parametrize("separator", ["\t", "\n", "\r", "\x0b", "\x1c", "\x85", "\u2028"])
 def test_tsv_refuses_a_text_that_would_break_its_line(separator):
     with pytest.raises(ValueError, match="tab or a line separator"):
-        to_tsv([("ham", f"one{separator}two")])
+        list(tsv_lines([("ham", f"one{separator}two")]))
     with pytest.raises(ValueError, match="tab or a line separator"):
-        to_tsv([("ham", f"one{separator}")])
+        list(tsv_lines([("ham", f"one{separator}")]))
 
 
 @pytest.mark.parametrize(("messages", "spam"), [(3, 4), (-1, 0), (5, -1)])

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loralab.data.grouping import assign_groups, group_messages
-from loralab.data.leakage import CRITERIA, leakage, masked
 from loralab.data.splitting import split_by_class, split_by_group
+from loralab.data.twin_forms import CRITERIA, masked
 from loralab.errors import LoralabError
 from rapidfuzz import fuzz
+from twins import forms_of, leaked
 
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 LABELS = ["ham", "spam"]
@@ -45,6 +46,10 @@ def are_twins(one: str, other: str) -> bool:
 # Groups
 
 
+def groups_of(found: list[str]) -> np.ndarray:
+    return group_messages(forms_of(found), np.arange(len(found)))
+
+
 @given(texts(most=20))
 def test_groups_are_the_chains_of_twins_among_all_pairs(found):
     numbers = list(range(len(found)))
@@ -53,12 +58,12 @@ def test_groups_are_the_chains_of_twins_among_all_pairs(found):
     for _ in numbers:
         for i, j in twins:
             expected[i] = expected[j] = min(expected[i], expected[j])
-    groups = group_messages(pd.Series(found))
+    groups = groups_of(found)
     assert groups.tolist() == pd.factorize(np.array(expected))[0].tolist()
 
 
 def test_messages_of_which_masking_leaves_nothing_are_alike_by_what_they_are():
-    found = group_messages(pd.Series(["Привет", ":)", "привет", ":(", ":)", "", ""]))
+    found = groups_of(["Привет", ":)", "привет", ":(", ":)", "", ""])
     assert found.tolist() == [0, 1, 0, 2, 1, 3, 4]
 
 
@@ -66,7 +71,7 @@ def test_a_chain_of_twins_is_one_group_though_its_ends_are_no_twins():
     words = "the quick brown fox jumps over the lazy dog"
     chain = [words[n:] for n in range(0, 20, 4)]
     assert not are_twins(chain[0], chain[-1])
-    assert group_messages(pd.Series([*chain, "lunch"])).tolist() == [0, 0, 0, 0, 0, 1]
+    assert groups_of([*chain, "lunch"]).tolist() == [0, 0, 0, 0, 0, 1]
 
 
 # Splits
@@ -152,6 +157,10 @@ def test_a_group_of_two_labels_goes_where_both_have_room():
 # Splits of messages
 
 
+def grouped(table, *settings):
+    return split_by_group(table, forms_of(table["text"]), *settings)
+
+
 def table_of(found: list[str], labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"id": range(len(found)), "label": labels, "text": found})
 
@@ -168,12 +177,12 @@ def messages(draw) -> pd.DataFrame:
 
 @given(messages(), st.booleans(), st.integers(0, 3))
 def test_no_split_holds_a_twin_of_another_ones_message(table, undersample, seed):
-    splits = split_by_group(table, LABELS, FRACTIONS, seed, undersample)
+    splits = grouped(table, LABELS, FRACTIONS, seed, undersample)
     assert sum(len(part) for part in splits.tables.values()) == splits.balanced
     assert all(set(part["label"]) == set(LABELS) for part in splits.tables.values())
     for one, other in combinations(splits.tables.values(), 2):
         assert not any(are_twins(a, b) for a in one["text"] for b in other["text"])
-        assert not any(found["n"] for found in leakage(one["text"], other["text"]).values())
+        assert not any(found["n"] for found in leaked(one["text"], other["text"]).values())
 
 
 @given(messages(), st.booleans(), st.integers(0, 3))
@@ -182,7 +191,7 @@ def test_the_same_messages_are_kept_as_by_class_and_split_the_same_way_again(
 ):
     first, again, by_class = (
         split(table, LABELS, FRACTIONS, seed, undersample)
-        for split in (split_by_group, split_by_group, split_by_class)
+        for split in (grouped, grouped, split_by_class)
     )
     kept = [sorted(pd.concat(s.tables.values())["id"]) for s in (first, by_class)]
     assert kept[0] == kept[1]
@@ -200,7 +209,7 @@ def test_messages_without_twins_are_split_to_the_sizes_of_the_stratified_split()
     table = table_of(different_texts(150), ["ham"] * 100 + ["spam"] * 50)
     by_group, by_class, other = (
         split(table, LABELS, FRACTIONS, seed, False).tables
-        for split, seed in ((split_by_group, 1), (split_by_class, 1), (split_by_group, 2))
+        for split, seed in ((grouped, 1), (split_by_class, 1), (grouped, 2))
     )
     for name, part in by_group.items():
         assert part["label"].value_counts().equals(by_class[name]["label"].value_counts())
@@ -210,7 +219,7 @@ def test_messages_without_twins_are_split_to_the_sizes_of_the_stratified_split()
 def test_a_fraction_of_zero_makes_no_split():
     table = table_of(different_texts(40), LABELS * 20)
     fractions = {"train": 0.8, "validation": 0, "test": 0.2}
-    assert set(split_by_group(table, LABELS, fractions, 1, False).tables) == {"train", "test"}
+    assert set(grouped(table, LABELS, fractions, 1, False).tables) == {"train", "test"}
 
 
 def test_a_class_of_too_few_groups_is_refused_by_name():
@@ -220,11 +229,11 @@ def test_a_class_of_too_few_groups_is_refused_by_name():
         "the 35 messages of class 'spam' fall into 2 groups of near-duplicates, which leaves none"
     )
     with pytest.raises(LoralabError, match=words) as caught:
-        split_by_group(table, LABELS, FRACTIONS, 1, False)
+        grouped(table, LABELS, FRACTIONS, 1, False)
     assert "'ham'" not in str(caught.value)
 
 
 def test_a_class_of_too_few_messages_is_refused_as_by_class():
     table = table_of(different_texts(52), ["ham"] * 50 + ["spam"] * 2)
     with pytest.raises(LoralabError, match="'spam' has 2 messages, which leaves none for validat"):
-        split_by_group(table, LABELS, FRACTIONS, 1, False)
+        grouped(table, LABELS, FRACTIONS, 1, False)

@@ -1,12 +1,12 @@
 """Leakage counts test messages with a twin in train, from strict to loose."""
 
-import pandas as pd
 import pytest
-from loralab.data.leakage import folded, leakage, masked
+from loralab.data.twin_forms import folded, masked
+from twins import leaked
 
 
 def counts(train, test):
-    found = leakage(pd.Series(train, dtype=str), pd.Series(test, dtype=str))
+    found = leaked(train, test)
     return [found[name]["n"] for name in ("exact", "folded", "masked", "near")]
 
 
@@ -32,12 +32,12 @@ def test_every_leaked_test_message_counts_once():
 
 
 def test_share_is_of_the_test_messages():
-    found = leakage(pd.Series(["a", "b", "c"]), pd.Series(["a", "x"]))
+    found = leaked(["a", "b", "c"], ["a", "x"])
     assert found["exact"] == {"n": 1, "share": 0.5}
 
 
 def test_no_test_messages_leak_nothing():
-    found = leakage(pd.Series(["a"]), pd.Series([], dtype=str))
+    found = leaked(["a"], [])
     assert set(found) == {"exact", "folded", "masked", "near"}
     assert all(twins == {"n": 0, "share": 0.0} for twins in found.values())
 

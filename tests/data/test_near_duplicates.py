@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loralab.data import near_duplicates
-from loralab.data.near_duplicates import connected, has_near, near_components
+from loralab.data.near_duplicates import has_near, merged, near_components
 from rapidfuzz import fuzz
+from twins import on_disk
 
 
 def variants(draw, text: str, alphabet: str) -> list[str]:
@@ -68,7 +69,7 @@ def blocks_of(rows, columns):
 def test_components_are_those_of_comparing_all_pairs(rows_columns, texts):
     expected = chained(len(texts), near_pairs(texts, texts))
     with blocks_of(*rows_columns):
-        assert same_partition(near_components(texts).tolist(), expected)
+        assert same_partition(near_components(on_disk(texts)).tolist(), expected)
 
 
 @each_size
@@ -77,7 +78,7 @@ def test_a_text_has_a_near_one_exactly_where_one_of_all_pairs_reaches_90(rows_co
     others = data.draw(st.permutations(texts))[: len(texts) // 2] + data.draw(corpora())
     expected = {i for i, _ in near_pairs(texts, others)}
     with blocks_of(*rows_columns):
-        assert set(np.flatnonzero(has_near(texts, others)).tolist()) == expected
+        assert set(np.flatnonzero(has_near(on_disk(texts), on_disk(others))).tolist()) == expected
 
 
 @given(st.integers(1, 300), st.integers(0, 60), st.integers(0, 60))
@@ -86,22 +87,22 @@ def test_no_bound_is_tighter_than_the_ratio_itself(common, more, other):
     pair = ["a" * common + "b" * more, "a" * common + "c" * other]
     near = 200 * common >= 90 * (2 * common + more + other)
     assert (fuzz.ratio(*pair) >= 90) == near
-    assert (len(set(near_components(pair).tolist())) == 1) == near
-    assert has_near(pair[:1], pair[1:]).tolist() == [near]
+    assert (len(set(near_components(on_disk(pair)).tolist())) == 1) == near
+    assert has_near(on_disk(pair[:1]), on_disk(pair[1:])).tolist() == [near]
 
 
 def test_every_length_next_to_the_bound_is_decided_as_by_all_pairs():
     texts = ["a" * n for n in range(1, 200)]
     expected = chained(len(texts), near_pairs(texts, texts))
-    assert same_partition(near_components(texts).tolist(), expected)
+    assert same_partition(near_components(on_disk(texts)).tolist(), expected)
     for n, text in enumerate(texts, start=1):
         near = [20 * min(n, m) >= 9 * (n + m) for m in range(1, 200)]
-        assert has_near(texts, [text]).tolist() == near
+        assert has_near(on_disk(texts), on_disk([text])).tolist() == near
 
 
 def test_the_real_ratio_of_long_texts_that_share_letters_alone_is_asked():
     text = "the quick brown fox jumps over the lazy dog " * 8
-    assert len(set(near_components([text, text[::-1]]).tolist())) == 2
+    assert len(set(near_components(on_disk([text, text[::-1]])).tolist())) == 2
 
 
 def count_calls(monkeypatch, owner, name, size):
@@ -118,20 +119,23 @@ def test_not_every_pair_of_a_corpus_of_near_twins_is_compared(monkeypatch, famil
     compared = count_calls(monkeypatch, near_duplicates.process, "cpdist", lambda a, b: len(a))
     sieved = count_calls(monkeypatch, near_duplicates, "_sieved", lambda *_: 1)
     texts = [f"{(families[n % len(families)] * 9)[:88]}{n:04d}" for n in range(3000)]
-    assert near_components(texts).tolist() == [n % len(families) for n in range(3000)]
+    expected = [n % len(families) for n in range(3000)]
+    assert same_partition(near_components(on_disk(texts)).tolist(), expected)
     assert sum(compared) < comb(3000, 2) / 4
     assert len(families) > 1 or len(sieved) <= 3
 
 
 def test_nothing_is_near_nothing():
-    assert near_components([]).tolist() == []
-    assert has_near([], ["a"]).tolist() == []
-    assert has_near(["a"], []).tolist() == [False]
+    assert near_components(on_disk([])).tolist() == []
+    assert has_near(on_disk([]), on_disk(["a"])).tolist() == []
+    assert has_near(on_disk(["a"]), on_disk([])).tolist() == [False]
 
 
 @given(st.integers(1, 12), st.data())
-def test_connected_numbers_have_the_lowest_of_their_chain(n, data):
+def test_what_a_chain_of_pairs_leads_to_has_one_label_and_nothing_else(n, data):
     number = st.integers(0, n - 1)
     pairs = data.draw(st.lists(st.tuples(number, number), max_size=15))
-    found = connected(n, np.array(pairs, dtype=int).reshape(-1, 2).T)
-    assert found.tolist() == chained(n, pairs)
+    halves = [np.array(half, dtype=int).reshape(-1, 2).T for half in (pairs[:7], pairs[7:])]
+    expected = chained(n, pairs)
+    assert same_partition(merged(np.arange(n), *halves).tolist(), expected)
+    assert same_partition(merged(merged(np.arange(n), halves[0]), halves[1]).tolist(), expected)

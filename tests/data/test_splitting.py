@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from loralab.data.leakage import leakage
 from loralab.data.splitting import first_share, split_as_the_lab, split_by_class, split_by_group
 from loralab.errors import LoralabError
+from twins import forms_of, leaked
 
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 LABELS = ["ham", "spam"]
@@ -179,8 +179,8 @@ def test_lab_protocol_gives_the_labs_splits_and_leakage(collection):
     tables = split_as_the_lab(table, LABELS, 123).tables
     assert count(tables["train"]) == {"ham": 597, "spam": 598}
     assert count(tables["test"]) == {"ham": 150, "spam": 149}
-    leaked = leakage(tables["train"]["text"], tables["test"]["text"])
-    assert {name: found["n"] for name, found in leaked.items()} == {
+    found = leaked(tables["train"]["text"], tables["test"]["text"])
+    assert {name: twins["n"] for name, twins in found.items()} == {
         "exact": 33,
         "folded": 37,
         "masked": 48,
@@ -197,7 +197,7 @@ def test_groups_of_the_collection_are_split_to_the_sizes_wanted_without_leakage(
     collection, undersample
 ):
     table = collection("strict")
-    grouped = split_by_group(table, LABELS, FRACTIONS, 123, undersample)
+    grouped = split_by_group(table, forms_of(table["text"]), LABELS, FRACTIONS, 123, undersample)
     stratified = split_by_class(table, LABELS, FRACTIONS, 123, undersample)
     assert {n: count(t) for n, t in grouped.tables.items()} == {
         n: count(t) for n, t in stratified.tables.items()
@@ -205,4 +205,4 @@ def test_groups_of_the_collection_are_split_to_the_sizes_wanted_without_leakage(
     kept = [set(pd.concat(splits.tables.values())["id"]) for splits in (grouped, stratified)]
     assert kept[0] == kept[1]
     for one, other in combinations(grouped.tables.values(), 2):
-        assert not any(found["n"] for found in leakage(one["text"], other["text"]).values())
+        assert not any(found["n"] for found in leaked(one["text"], other["text"]).values())

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from loralab.config import build, runtime_settings, stage_settings
 from loralab.config_file import load_mapping, merge, validate
 from loralab.data.leakage import leakage
+from loralab.data.twin_forms import TwinForms
 from loralab.stages import download, split
 from loralab.stages.layout import Layout
 from loralab.stages.runner import Job, Stage
@@ -49,7 +51,7 @@ def read(folder: Path, name: str) -> bytes:
     return (folder / f"{name}.csv").read_bytes()
 
 
-def test_by_default_no_two_splits_share_a_twin(default):
+def test_by_default_no_two_splits_share_a_twin(default, tmp_path):
     summary = json.loads((default / "split.json").read_text())
     assert (summary["protocol"], summary["seed"], summary["train_share"]) == ("grouped", 123, 1.0)
     assert {name: twins["n"] for name, twins in summary["leakage"].items()} == dict.fromkeys(
@@ -58,7 +60,9 @@ def test_by_default_no_two_splits_share_a_twin(default):
     names = ("train", "validation", "test")
     tables = [pd.read_csv(default / f"{name}.csv", keep_default_na=False) for name in names]
     for one, other in combinations(tables, 2):
-        assert not any(twins["n"] for twins in leakage(one["text"], other["text"]).values())
+        forms, rows = TwinForms.of([*one["text"], *other["text"]], tmp_path), np.arange(len(one))
+        leaks = leakage(forms, rows, len(one) + np.arange(len(other)))
+        assert not any(twins["n"] for twins in leaks.values())
 
 
 def test_the_stratified_split_of_the_same_messages_leaks(split_with):

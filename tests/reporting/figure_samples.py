@@ -17,6 +17,11 @@ def messages_table() -> pd.DataFrame:
     return pd.DataFrame({"id": range(5), "label": labels, "text": texts})
 
 
+def lengths_table() -> pd.DataFrame:
+    table = messages_table()
+    return pd.DataFrame({"label": table["label"], "length": table["text"].str.len()})
+
+
 def split_summary() -> dict:
     return {
         "messages": 1200,

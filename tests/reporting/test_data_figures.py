@@ -4,25 +4,25 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from figure_samples import as_csv, axis_labels, messages_table, split_summary, texts
+from figure_samples import as_csv, axis_labels, lengths_table, messages_table, split_summary, texts
 from loralab.reporting import data_figures, inputs
 
 
 def test_message_lengths_name_each_class_with_its_count_and_median() -> None:
-    said = texts(data_figures.draw_message_lengths(messages_table()))
+    said = texts(data_figures.draw_message_lengths(lengths_table()))
     assert "ham: 3 messages, median 20 characters" in said
     assert "spam: 2 messages, median 120 characters" in said
 
 
 def test_message_lengths_are_shares_that_add_up_to_one_in_each_class() -> None:
-    figure = data_figures.draw_message_lengths(messages_table())
+    figure = data_figures.draw_message_lengths(lengths_table())
     outlines = [patch.get_data().values for patch in figure.axes[0].patches]
     assert [values.sum() for values in outlines] == pytest.approx([1, 1, 1, 1])
     assert "characters per message (log scale)" in axis_labels(figure)
 
 
 def test_message_lengths_cope_with_one_empty_message_and_with_none() -> None:
-    one = pd.DataFrame({"id": ["1"], "label": ["NA"], "text": [""]})
+    one = pd.DataFrame({"label": ["NA"], "length": [0]})
     assert "NA: 1 messages" in texts(data_figures.draw_message_lengths(one))
     assert "no messages" in texts(data_figures.draw_message_lengths(one[:0]))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from figure_samples import messages_table, scores, texts
+from figure_samples import lengths_table, scores, texts
 from loralab.reporting import data_figures, evaluation_figures
 from loralab.reporting.figure_style import class_name, round_numbers, save
 from loralab.reporting.numbers import percent
@@ -37,7 +37,7 @@ def test_awkward_class_names_are_drawn_as_they_stand(label: str, tmp_path: Path)
     }
     figure = evaluation_figures.draw_confusion_matrices(metrics)
     assert class_name(label) in texts(figure)
-    table = messages_table().replace({"label": {"spam": label}})
+    table = lengths_table().replace({"label": {"spam": label}})
     histogram = data_figures.draw_message_lengths(table)
     assert f"{class_name(label)}: 2 messages" in texts(histogram)
     save(histogram, tmp_path / "figure.png")

@@ -10,10 +10,16 @@ keep for a given seed, so the same seed gives the same bytes on every version.
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from loralab.data import corpus_phrases as phrases
+from loralab.data.digests import digest, numbered
+from loralab.data.texts_on_disk import TextsOnDisk
 
 Item = TypeVar("Item")
 Row = tuple[str, str]
@@ -31,6 +37,8 @@ HARD_SPAM_SHARE = 0.25
 # Ham whose numbers, if it has any, are masked: about 200 messages by default.
 MASKED_HAM_SHARE = 0.33
 
+ROWS_AT_A_TIME = 10_000  # read back from disk
+
 SENTENCES_PER_HAM = (1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 6)
 
 
@@ -46,29 +54,35 @@ _GRAMMAR = _alternatives(phrases.GRAMMAR)
 _SLANG = _alternatives(phrases.SLANG)
 
 
-def generate_messages(seed: int, messages: int = 5574, spam: int = 747) -> list[Row]:
+def generate_messages(
+    seed: int, messages: int = 5574, spam: int = 747, scratch: Path | None = None
+) -> Iterator[Row]:
     """Return `messages` labelled rows `(label, text)` in shuffled order, `spam` of them spam.
 
     The label is "ham" or "spam". The same arguments always give the same rows. The traps take
-    up the first ham rows, so a corpus of only a few ham messages holds only some of them.
+    up the first ham rows, so a corpus of only a few ham messages holds only some of them. The texts
+    lie on disk, in the folder `scratch` or the system's own, so that memory hardly grows with them.
     Raises ValueError if a count is negative or there is more spam than messages.
     """
     _require_possible_counts(messages, spam)
-    rng = random.Random(f"{seed}/corpus")
-    runs = _spam_runs(rng, spam) + _ham_runs(rng, messages - spam)
-    return [row for run in _shuffled(rng, runs) for row in run]
+    rng, texts = random.Random(f"{seed}/corpus"), TextsOnDisk.write(folder=scratch)
+    spam_rows = _spam_rows(rng, texts, spam)
+    traps = _trap_rows(texts, room=messages - spam)
+    ham_rows = _ham_rows(rng, texts, messages - spam - sum(map(len, traps)))
+    rows = np.concatenate([spam_rows, *traps, ham_rows])
+    runs = [1] * spam + [len(trap) for trap in traps] + [1] * len(ham_rows)
+    return _labelled(texts, rows, _shuffled_runs(rng, runs), spam)
 
 
-def to_tsv(messages: Iterable[Row]) -> bytes:
-    """Return the rows as UTF-8 lines `label<TAB>text<LF>`, neither quoted nor escaped.
+def tsv_lines(messages: Iterable[Row]) -> Iterator[bytes]:
+    """Yield the rows as UTF-8 lines `label<TAB>text<LF>`, neither quoted nor escaped.
 
     Raises ValueError if a text holds a tab or a line separator, which would break the format.
     """
-    rows = list(messages)
-    for _, text in rows:
+    for label, text in messages:
         if "\t" in text or text.splitlines() not in ([], [text]):
             raise ValueError(f"A message must not hold a tab or a line separator: {text!r}.")
-    return "".join(f"{label}\t{text}\n" for label, text in rows).encode("utf-8")
+        yield f"{label}\t{text}\n".encode()
 
 
 def generate_unlabelled_text(seed: int, messages: int) -> list[str]:
@@ -89,40 +103,60 @@ def _require_possible_counts(messages: int, spam: int) -> None:
         raise ValueError(f"There cannot be more spam ({spam}) than messages ({messages}).")
 
 
-# Rows. A run is a list of rows that stay neighbours when the corpus is shuffled.
+# Rows: where among the texts on disk that of each row lies, an array.
 
 
-def _spam_runs(rng: random.Random, count: int) -> list[list[Row]]:
+def _spam_rows(rng: random.Random, texts: TextsOnDisk, count: int) -> np.ndarray:
     repeated = int(count * REPEATED_SPAM_SHARE)
-    texts = _distinct(count - repeated, lambda: _spam_text(rng))
-    texts += [_pick(rng, texts) for _ in range(repeated)]
-    return [[("spam", text)] for text in texts]
+    different = _distinct(texts, count - repeated, lambda: _spam_text(rng))
+    again = [_pick(rng, different) for _ in range(repeated)]
+    return np.array([*different, *again], dtype=np.int64)
 
 
-def _ham_runs(rng: random.Random, count: int) -> list[list[Row]]:
-    runs = _trap_runs(room=count)
-    count -= sum(len(run) for run in runs)
-    stock = int(count * STOCK_ANSWER_SHARE)
-    texts = _distinct(count - stock, lambda: _written_ham(rng))
-    texts += [_stock_answer(rng) for _ in range(stock)]
-    return runs + [[("ham", text)] for text in texts]
-
-
-def _trap_runs(room: int) -> list[list[Row]]:
-    runs = []
+def _trap_rows(texts: TextsOnDisk, room: int) -> list[np.ndarray]:
+    found = []
     for trap in phrases.HAM_TRAPS:
         room -= len(trap)
         if room >= 0:
-            runs.append([("ham", text) for text in trap])
-    return runs
+            found.append(_written(texts, trap))
+    return found
 
 
-def _distinct(count: int, draw: Callable[[], str]) -> list[str]:
-    """Draw until `count` different texts are there; a dict keeps them in the order drawn."""
-    texts: dict[str, None] = {}
-    while len(texts) < count:
-        texts[draw()] = None
-    return list(texts)
+def _ham_rows(rng: random.Random, texts: TextsOnDisk, count: int) -> np.ndarray:
+    stock = int(count * STOCK_ANSWER_SHARE)
+    different = _distinct(texts, count - stock, lambda: _written_ham(rng))
+    answers = _written(texts, (_stock_answer(rng) for _ in range(stock)))
+    return np.concatenate([different, answers])
+
+
+def _written(texts: TextsOnDisk, more: Iterable[str]) -> np.ndarray:
+    begin = len(texts)
+    texts.extend(more)
+    return np.arange(begin, len(texts))
+
+
+def _distinct(texts: TextsOnDisk, count: int, draw: Callable[[], str]) -> np.ndarray:
+    """Draw until `count` different texts are there; where they are, in the order drawn."""
+    begin, digests, firsts = len(texts), bytearray(), np.zeros(0, dtype=np.int64)
+
+    def drawn(missing: int) -> Iterator[str]:
+        for _ in range(missing):
+            text = draw()
+            digests.extend(digest(text))
+            yield text
+
+    while missing := count - len(firsts):
+        texts.extend(drawn(missing))
+        firsts = np.sort(np.unique(numbered(digests), return_index=True)[1])
+    return begin + firsts
+
+
+def _labelled(texts: TextsOnDisk, rows: np.ndarray, order: np.ndarray, spam: int) -> Iterator[Row]:
+    """The rows in this order, of which those below `spam` are spam."""
+    for start in range(0, len(order), ROWS_AT_A_TIME):
+        some = order[start : start + ROWS_AT_A_TIME]
+        labels = np.where(some < spam, "spam", "ham").tolist()
+        yield from zip(labels, texts.read(rows[some]), strict=True)
 
 
 # Texts.
@@ -257,10 +291,14 @@ def _pick(rng: random.Random, items: Sequence[Item]) -> Item:
     return items[int(rng.random() * len(items))]
 
 
-def _shuffled(rng: random.Random, items: Sequence[Item]) -> list[Item]:
-    """Return the items in a random order (Fisher-Yates)."""
-    items = list(items)
-    for last in range(len(items) - 1, 0, -1):
+def _shuffled_runs(rng: random.Random, lengths: Sequence[int]) -> np.ndarray:
+    """Rows in a random order (Fisher-Yates) of runs of these lengths, which stay together."""
+    order = array("q", range(len(lengths)))
+    for last in range(len(order) - 1, 0, -1):
         chosen = int(rng.random() * (last + 1))
-        items[last], items[chosen] = items[chosen], items[last]
-    return items
+        order[last], order[chosen] = order[chosen], order[last]
+    begins = np.cumsum(lengths, dtype=np.int64) - lengths
+    rows = array("q")
+    for run in order:
+        rows.extend(range(begins[run], begins[run] + lengths[run]))
+    return np.array(rows, dtype=np.int64)

@@ -3,34 +3,30 @@
 import numpy as np
 import pandas as pd
 
-from loralab.data.leakage import CRITERIA, masked
-from loralab.data.near_duplicates import connected, near_components
+from loralab.data.near_duplicates import merged, near_components
+from loralab.data.twin_forms import CRITERIA, NOTHING, TwinForms
 
 
-def group_messages(texts: pd.Series) -> np.ndarray:
-    """The number of each message's group, (n,), counted from 0 in the order of first appearance.
+def group_messages(forms: TwinForms, rows: np.ndarray) -> np.ndarray:
+    """The group of each message in `rows`, (n,), counted from 0 in the order of first appearance.
 
-    Two messages are in one group where a chain of twins connects them, by any criterion of
-    `leakage`: so no message has a twin outside its group.
+    Two messages are in one group where a chain of twins among them connects them, by any criterion
+    of `leakage`: so no message has a twin outside its group.
     """
-    links = [_with_first_alike(texts.map(form)) for form in CRITERIA.values()]
-    links.append(_with_first_alike(_near_forms(texts.map(masked))))
-    return pd.factorize(connected(len(texts), np.concatenate(links, axis=1)))[0]
+    groups = np.arange(len(rows))
+    for name in CRITERIA:
+        groups = merged(groups, _with_first_alike(forms.numbers[name][rows]))
+    places = forms.different(rows)
+    near = near_components(forms.masked[rows[places]])
+    firsts = places[np.unique(near, return_index=True)[1]]
+    return pd.factorize(merged(groups, np.stack([places, firsts[near]])))[0]
 
 
-def _near_forms(forms: pd.Series) -> pd.Series:
-    """For each form one that a chain of near pairs leads to, the same for all of the chain."""
-    known = sorted(set(forms) - {""})
-    firsts = [known[label] for label in near_components(known)]
-    return forms.map({"": "", **dict(zip(known, firsts, strict=True))})
-
-
-def _with_first_alike(forms: pd.Series) -> np.ndarray:
-    """Each place with the first that has the same form, (2, some); an empty form is like none."""
-    codes, _ = pd.factorize(forms)
-    firsts = np.unique(codes, return_index=True)[1]
-    places = np.flatnonzero(forms != "")
-    return np.stack([places, firsts[codes[places]]])
+def _with_first_alike(numbers: np.ndarray) -> np.ndarray:
+    """Each place with the first that has the same number, (2, some), but for those with none."""
+    _, firsts, which = np.unique(numbers, return_index=True, return_inverse=True)
+    places = np.flatnonzero(numbers != NOTHING)
+    return np.stack([places, firsts[which[places]]])
 
 
 def assign_groups(

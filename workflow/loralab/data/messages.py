@@ -8,9 +8,10 @@ import csv
 import io
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +20,11 @@ import pandas as pd
 from loralab.errors import LoralabError, raise_all
 
 csv.field_size_limit(2**31 - 1)  # characters; Python's own limit would refuse a long text
+
+ROWS_AT_A_TIME = 10_000
+ADVICE = "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
+
+Fault = tuple[int, str]  # the 0-based line of a file, and what is wrong with it
 
 
 @dataclass(frozen=True)
@@ -44,27 +50,31 @@ class _Row:
 
 
 def read_messages(path: Path, layout: MessageFormat) -> pd.DataFrame:
-    """Read every message of a file into the columns `id,label,text`.
+    """Read every message of a file into the columns `id,label,text`; as `message_tables`."""
+    return pd.concat(message_tables(path, layout), ignore_index=True)
+
+
+def message_tables(path: Path, layout: MessageFormat) -> Iterator[pd.DataFrame]:
+    """The messages of a file as tables of some thousands, with the columns `id,label,text`.
 
     With the parser `strict` nothing is dropped and nothing is guessed. The parser `lab` reads as
-    the lab did, with pandas' default quoting: a message that begins with an unbalanced quote
-    swallows the lines after it.
+    the lab did, the file as a whole and with pandas' default quoting: a message that begins with an
+    unbalanced quote swallows the lines after it.
 
-    Raises LoralabError listing every problem with its (1-based) line: undecodable bytes, rows with
-    too few or too many fields, empty texts, labels that are not among those declared; and where no
-    message has one of those.
+    Raises LoralabError, once all has been read, listing every problem with its (1-based) line: rows
+    with too few or too many fields, empty texts, labels that are not among those declared; and
+    where no message has one of those. Raises it at once where bytes cannot be decoded.
     """
-    advice = "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
-    text = _decode(path, layout.encoding, advice)
-    if layout.parser == "lab":
-        table, faults = _read_as_the_lab(text, layout, path), []
-    else:
-        table, faults = _read_strictly(text, layout, path)
-    problems = sorted(faults + _row_problems(table, layout.labels))
-    raise_all([f"line {line + 1} {what}" for line, what in problems], str(path))
-    absent = [label for label in layout.labels if label not in set(table["label"])]
+    read = _read_as_the_lab if layout.parser == "lab" else _read_strictly
+    problems: list[Fault] = []
+    found: set[str] = set()
+    for table, faults in read(path, layout):
+        problems += faults + _row_problems(table, layout.labels)
+        found |= set(table["label"])
+        yield table
+    raise_all([f"line {line + 1} {what}" for line, what in sorted(problems)], str(path))
+    absent = [label for label in layout.labels if label not in found]
     raise_all([f"no message has the label {label!r}" for label in absent], str(path))
-    return table
 
 
 def read_csv_column(path: Path, column: str) -> list[str]:
@@ -73,8 +83,9 @@ def read_csv_column(path: Path, column: str) -> list[str]:
     Raises LoralabError that names the columns where there is no such one, and the line of each row
     that has more or fewer fields than the header.
     """
-    rows = list(_csv_rows(_decode(path, "utf-8", "convert it to UTF-8")))
-    _check_header(rows, path)
+    rows = list(_csv_rows(_lines(path, "utf-8", "convert it to UTF-8", newline="")))
+    for first in rows[:1]:
+        _check_header(first, path)
     header = rows[0].fields if rows else []
     if header.count(column) != 1:
         has = ", ".join(header) or "none"
@@ -92,12 +103,15 @@ def read_table(path: Path) -> pd.DataFrame:
     return read_rows(path, ["id", "label", "text"], {"label": str, "text": str})
 
 
-def read_table_in_chunks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """As `read_table`, by so many rows at a time; at least one table, which may be empty."""
+def read_table_in_chunks(path: Path) -> Iterator[pd.DataFrame]:
+    """As `read_table`, some thousand rows at a time; at least one table, which may be empty."""
     columns = ["id", "label", "text"]
     with _explained(path):
         reader = pd.read_csv(
-            path, keep_default_na=False, dtype={"label": str, "text": str}, chunksize=rows
+            path,
+            keep_default_na=False,
+            dtype={"label": str, "text": str},
+            chunksize=ROWS_AT_A_TIME,
         )
     with reader:
         while True:
@@ -148,48 +162,63 @@ def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
     table.to_csv(target, index=False, lineterminator="\n", quoting=quoting)
 
 
-def _decode(path: Path, encoding: str, advice: str) -> str:
-    raw = path.read_bytes()
+def _lines(path: Path, encoding: str, advice: str, newline: str) -> Iterator[str]:
+    """The lines of a text file with what ends them, as `open` splits them with this `newline`."""
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise LoralabError(
-            f"{path} line {line}: byte {raw[error.start]:#04x} is not {encoding}; {advice}"
-        ) from None
+        with path.open(encoding=encoding, newline=newline) as file:
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix("\ufeff")
     except UnicodeError as error:
-        raise LoralabError(f"{path} is not {encoding} ({error}); {advice}") from None
+        where = _first_undecodable(path, encoding) or f" is not {encoding} ({error})"
+        raise LoralabError(f"{path}{where}; {advice}") from None
     except (LookupError, ValueError):
         raise LoralabError(f"data.encoding {encoding!r} is no encoding that Python has") from None
 
 
-def _read_strictly(
-    text: str, layout: MessageFormat, path: Path
-) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
-    """The sound rows as a table, and the line and fault of every other."""
-    if layout.format == "jsonl":
-        rows = list(_jsonl_rows(text, layout))
-    else:
-        rows = list({"tsv": _tsv_rows, "csv": _csv_rows}[layout.format](text))
-    columns = _columns(rows, layout, path)
-    if layout.columns is None and layout.format != "jsonl":
-        rows = rows[1:]
-    faults = [(row.line, _fault(row, len(columns))) for row in rows]
-    sound = [row for row, (_, fault) in zip(rows, faults, strict=True) if not fault]
-    label, place = columns.index(layout.label_column), columns.index(layout.text_column)
-    records = [(row.line, row.fields[label], row.fields[place]) for row in sound]
-    table = pd.DataFrame(records, columns=["id", "label", "text"])
-    return table, [(line, fault) for line, fault in faults if fault]
+def _first_undecodable(path: Path, encoding: str) -> str | None:
+    """Which line and byte of a file cannot be decoded, where it is a byte that cannot."""
+    raw = path.read_bytes()
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return f" line {line}: byte {raw[error.start]:#04x} is not {encoding}"
+    except UnicodeError:
+        pass
+    return None
 
 
-def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
-    if not rows:
+def _read_strictly(path: Path, layout: MessageFormat) -> Iterator[tuple[pd.DataFrame, list[Fault]]]:
+    """Some thousand rows at a time: the sound ones as a table, line and fault of every other."""
+    rows = _rows(path, layout)
+    first = next(rows, None)
+    if first is None:
         raise LoralabError(f"{path} is empty; expected messages")
+    columns = _columns(first, layout, path)
+    if layout.columns or layout.format == "jsonl":
+        rows = chain([first], rows)
+    label, place = columns.index(layout.label_column), columns.index(layout.text_column)
+    while some := list(islice(rows, ROWS_AT_A_TIME)):
+        faults = [(row.line, _fault(row, len(columns))) for row in some]
+        sound = [row for row, (_, fault) in zip(some, faults, strict=True) if not fault]
+        records = [(row.line, row.fields[label], row.fields[place]) for row in sound]
+        table = pd.DataFrame(records, columns=["id", "label", "text"])
+        yield table, [(line, fault) for line, fault in faults if fault]
+
+
+def _rows(path: Path, layout: MessageFormat) -> Iterator[_Row]:
+    if layout.format == "csv":
+        return _csv_rows(_lines(path, layout.encoding, ADVICE, newline=""))
+    lines = _lines(path, layout.encoding, ADVICE, newline="\n")
+    return _tsv_rows(lines) if layout.format == "tsv" else _jsonl_rows(lines, layout)
+
+
+def _columns(first: _Row, layout: MessageFormat, path: Path) -> list[str]:
     if layout.format == "jsonl":
         return [layout.label_column, layout.text_column]
     if not layout.columns:
-        _check_header(rows, path)
-    columns = layout.columns or rows[0].fields
+        _check_header(first, path)
+    columns = layout.columns or first.fields
     twice = sorted({name for name in columns if columns.count(name) > 1})
     raise_all([f"{name!r} is there more than once" for name in twice], f"{path}: column names")
     wanted = (("label_column", layout.label_column), ("text_column", layout.text_column))
@@ -200,23 +229,24 @@ def _columns(rows: list[_Row], layout: MessageFormat, path: Path) -> list[str]:
     return columns
 
 
-def _check_header(rows: list[_Row], path: Path) -> None:
-    if rows and rows[0].fault:
-        raise LoralabError(f"{path} line 1 {rows[0].fault}")
+def _check_header(row: _Row, path: Path) -> None:
+    if row.fault:
+        raise LoralabError(f"{path} line 1 {row.fault}")
 
 
-def _tsv_rows(text: str) -> Iterator[_Row]:
+def _tsv_rows(lines: Iterable[str]) -> Iterator[_Row]:
     """One line, one message; a quote is a character like any other."""
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
     for number, line in enumerate(lines):
-        yield _Row(number, line.removesuffix("\r").split("\t"))
+        yield _Row(number, _without_end(line).split("\t"))
 
 
-def _csv_rows(text: str) -> Iterator[_Row]:
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _csv_rows(lines: Iterable[str]) -> Iterator[_Row]:
     """RFC 4180: a quoted field may hold commas, quotes and line breaks."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(lines, strict=True)
     line = 0
     try:
         for fields in reader:
@@ -226,10 +256,9 @@ def _csv_rows(text: str) -> Iterator[_Row]:
         yield _Row(line, [], f"is no sound CSV ({error}); what follows could not be read")
 
 
-def _jsonl_rows(text: str, layout: MessageFormat) -> Iterator[_Row]:
-    for row in _tsv_rows(text):
-        # A tab inside a JSON text is written \t, so joining restores the line.
-        yield _json_row(row.line, "\t".join(row.fields), layout)
+def _jsonl_rows(lines: Iterable[str], layout: MessageFormat) -> Iterator[_Row]:
+    for number, line in enumerate(lines):
+        yield _json_row(number, _without_end(line), layout)
 
 
 def _json_row(line: int, text: str, layout: MessageFormat) -> _Row:
@@ -262,8 +291,11 @@ def _fault(row: _Row, width: int) -> str | None:
     return None
 
 
-def _read_as_the_lab(text: str, layout: MessageFormat, path: Path) -> pd.DataFrame:
+def _read_as_the_lab(
+    path: Path, layout: MessageFormat
+) -> Iterator[tuple[pd.DataFrame, list[Fault]]]:
     """pandas.read_csv with default quoting; a message's line is counted from those before it."""
+    text = "".join(_lines(path, layout.encoding, ADVICE, newline=""))
     try:
         with warnings.catch_warnings():  # pandas drops surplus fields with a warning alone
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -276,7 +308,7 @@ def _read_as_the_lab(text: str, layout: MessageFormat, path: Path) -> pd.DataFra
     # A quoted field that swallowed lines holds their line breaks.
     lines = 1 + table["text"].str.count("\n") + table["label"].str.count("\n")
     table.insert(0, "id", lines.cumsum() - lines)
-    return table
+    yield table, []
 
 
 def _pandas_default(text: str, columns: list[str]) -> pd.DataFrame:
@@ -292,7 +324,7 @@ def _pandas_default(text: str, columns: list[str]) -> pd.DataFrame:
     )
 
 
-def _row_problems(table: pd.DataFrame, labels: list[str]) -> list[tuple[int, str]]:
+def _row_problems(table: pd.DataFrame, labels: list[str]) -> list[Fault]:
     """The line and the problem of every unknown label and every empty text."""
     expected = f"expected one of {', '.join(labels)} (data.labels)"
     unknown = table[~table["label"].isin(labels)]

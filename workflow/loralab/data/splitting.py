@@ -1,4 +1,7 @@
-"""Balancing the classes and splitting messages into train, validation and test."""
+"""Balancing the classes and splitting messages into train, validation and test.
+
+Messages are a table with the columns `id`, which rises, and `label`; others are carried along.
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from loralab.data.grouping import assign_groups, group_messages
+from loralab.data.twin_forms import TwinForms
 from loralab.errors import LoralabError, raise_all
 from loralab.randomness import stream_seed
 
@@ -49,6 +53,7 @@ def split_by_class(
 
 def split_by_group(
     messages: pd.DataFrame,
+    forms: TwinForms,
     labels: list[str],
     fractions: dict[str, float],
     seed: int,
@@ -56,15 +61,17 @@ def split_by_group(
 ) -> Splits:
     """As `split_by_class`, of the same messages, but near-duplicates stay together.
 
-    Groups are those of the messages kept after balancing; `assign_groups` says how far the sizes
-    may be from `fractions`. Raises LoralabError where a class has too few messages, or too few
-    groups, to put at least one in each split with a fraction above 0.
+    `forms` are those of the messages, in their order. Groups are those of the messages kept after
+    balancing; `assign_groups` says how far the sizes may be from `fractions`. Raises LoralabError
+    where a class has too few messages, or too few groups, to put at least one in each split with a
+    fraction above 0.
     """
     _check_enough(messages, labels, fractions)
+    messages = messages.reset_index(drop=True)
     if undersample:
         messages = _undersample(messages, labels, seed)
     names, shares = _shares(fractions)
-    groups = group_messages(messages["text"])
+    groups = group_messages(forms, messages.index.to_numpy())
     counts = _counts(messages["label"], groups, labels)
     targets = np.stack([_apportion(total, shares) for total in counts.sum(axis=0)], axis=1)
     generator = np.random.default_rng(stream_seed(seed, "split/groups"))

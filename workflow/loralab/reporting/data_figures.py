@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from loralab.data.messages import read_table_in_chunks
 from loralab.provenance import read_json
 from loralab.reporting.figure_style import (
     BLUE,
@@ -23,7 +24,6 @@ from loralab.reporting.figure_style import (
     sentence_figure,
     styled,
 )
-from loralab.reporting.inputs import read_text_table
 
 # --- lengths --------------------------------------------------------------------------------
 
@@ -33,14 +33,22 @@ def message_lengths(messages_csv: Path, output: Path) -> None:
 
     Reads `messages.csv` (columns `id`, `label`, `text`).
     """
-    save(draw_message_lengths(read_text_table(messages_csv)), output)
+    save(draw_message_lengths(_lengths(messages_csv)), output)
+
+
+def _lengths(messages_csv: Path) -> pd.DataFrame:
+    """The columns `label` and `length`, in characters, without holding the texts."""
+    return pd.concat(
+        pd.DataFrame({"label": table["label"], "length": table["text"].str.len()})
+        for table in read_table_in_chunks(messages_csv)
+    )
 
 
 @styled
 def draw_message_lengths(messages: pd.DataFrame) -> Figure:
     if messages.empty:
         return sentence_figure("There are no messages: no lengths to show.")
-    lengths = messages["text"].str.len().clip(lower=1)
+    lengths = messages["length"].clip(lower=1)
     edges = _length_bins(lengths)
     figure = new_figure(3.6)
     axes = figure.subplots()

@@ -16,7 +16,6 @@ from loralab.stages.labels import label_indices
 from loralab.training.batches import EncodedTexts
 from loralab.training.labelled import LabelledTexts
 
-ROWS_AT_A_TIME = 10_000
 PADDING = "padding"  # of head.position: the head reads there, as the lab of another year did
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
@@ -51,7 +50,7 @@ def read_labelled(
     places: list[np.ndarray] = []
 
     def encoded() -> Iterator[list[int]]:
-        for table in read_table_in_chunks(path, ROWS_AT_A_TIME):
+        for table in read_table_in_chunks(path):
             _check_labels(table, labels, path)
             places.append(label_indices(table, labels))
             yield from (encode(tokenizer, t, max_length, padded) for t in table["text"])

@@ -1,12 +1,24 @@
-"""Stage `split`: read the messages, balance the classes, split, and measure leakage."""
+"""Stage `split`: read the messages, balance the classes, split, and measure leakage.
 
+Memory holds numbers of each message; their texts stay on disk, where two of them are compared or a
+split's file is written.
+"""
+
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from loralab.config import SPLIT_NAMES
 from loralab.data.leakage import leakage
-from loralab.data.messages import MessageFormat, read_messages, write_table
+from loralab.data.messages import (
+    MessageFormat,
+    message_tables,
+    read_table_in_chunks,
+)
+from loralab.data.records import Records
 from loralab.data.splitting import (
     Splits,
     first_share,
@@ -14,6 +26,7 @@ from loralab.data.splitting import (
     split_by_class,
     split_by_group,
 )
+from loralab.data.twin_forms import TwinForms
 from loralab.provenance import write_json
 from loralab.reporting.data_figures import class_counts, message_lengths
 from loralab.stages.runner import Job, Stage, main
@@ -21,8 +34,23 @@ from loralab.stages.runner import Job, Stage, main
 
 def run(job: Job) -> None:
     """Write the table of all messages, one of each split, `split.json` and two figures."""
-    data, folder = job.config.data, job.folder
-    layout = MessageFormat(
+    folder = job.folder
+    tables = message_tables(job.layout.messages, _format(job))
+    records = Records.write(tables, folder / "messages.csv")
+    messages, forms = _read_back(records.path, job.config.data.labels, folder)
+    splits = _split(job, messages, forms)
+    rows = {name: np.searchsorted(messages["id"], t["id"]) for name, t in splits.tables.items()}
+    for name in SPLIT_NAMES:
+        records.copy(rows.get(name, np.zeros(0, dtype=np.int64)), folder / f"{name}.csv")
+    leaks = leakage(forms, rows["train"], rows["test"])
+    write_json(folder / "split.json", _summary(job, messages, splits, leaks))
+    message_lengths(folder / "messages.csv", output=folder / "lengths.png")
+    class_counts(folder / "split.json", output=folder / "classes.png")
+
+
+def _format(job: Job) -> MessageFormat:
+    data = job.config.data
+    return MessageFormat(
         format=data.format,
         columns=data.columns,
         label_column=data.label_column,
@@ -31,24 +59,32 @@ def run(job: Job) -> None:
         encoding=data.encoding,
         parser=data.parser,
     )
-    messages = read_messages(job.layout.messages, layout)
-    splits = _split(job, messages)
-    write_table(messages, folder / "messages.csv")
-    for name in SPLIT_NAMES:
-        write_table(splits.tables.get(name, messages[:0]), folder / f"{name}.csv")
-    write_json(folder / "split.json", _summary(job, messages, splits))
-    message_lengths(folder / "messages.csv", output=folder / "lengths.png")
-    class_counts(folder / "split.json", output=folder / "classes.png")
 
 
-def _split(job: Job, messages: pd.DataFrame) -> Splits:
+def _read_back(path: Path, labels: list[str], scratch: Path) -> tuple[pd.DataFrame, TwinForms]:
+    """Id and label of each message, and the forms of its text."""
+    known: list[pd.DataFrame] = []
+
+    def texts() -> Iterator[str]:
+        for table in read_table_in_chunks(path):
+            label = pd.Categorical(table["label"], categories=labels)
+            known.append(pd.DataFrame({"id": table["id"], "label": label}))
+            yield from table["text"]
+
+    forms = TwinForms.of(texts(), scratch)
+    return pd.concat(known, ignore_index=True), forms
+
+
+def _split(job: Job, messages: pd.DataFrame, forms: TwinForms) -> Splits:
     split, labels, seed = job.config.split, job.config.data.labels, _seed(job)
+    fractions = {name: getattr(split.fractions, name) for name in SPLIT_NAMES}
+    undersample = split.balance == "undersample"
     if split.protocol == "lab":
         splits = split_as_the_lab(messages, labels, seed)
+    elif split.protocol == "grouped":
+        splits = split_by_group(messages, forms, labels, fractions, seed, undersample)
     else:
-        fractions = {name: getattr(split.fractions, name) for name in SPLIT_NAMES}
-        by = split_by_group if split.protocol == "grouped" else split_by_class
-        splits = by(messages, labels, fractions, seed, split.balance == "undersample")
+        splits = split_by_class(messages, labels, fractions, seed, undersample)
     train = first_share(splits.tables["train"], labels, split.train_share, seed)
     return replace(splits, tables={**splits.tables, "train": train})
 
@@ -58,7 +94,7 @@ def _seed(job: Job) -> int:
     return job.config.seed if own is None else own
 
 
-def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
+def _summary(job: Job, messages: pd.DataFrame, splits: Splits, leaks: dict) -> dict:
     labels = job.config.data.labels
     tables = splits.tables
     is_lab = job.config.split.protocol == "lab"
@@ -71,7 +107,7 @@ def _summary(job: Job, messages: pd.DataFrame, splits: Splits) -> dict:
         "protocol": job.config.split.protocol,
         "seed": _seed(job),
         "train_share": job.config.split.train_share,
-        "leakage": leakage(tables["train"]["text"], tables["test"]["text"]),
+        "leakage": leaks,
     }
 
 
