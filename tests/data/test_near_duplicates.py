@@ -125,6 +125,13 @@ def test_not_every_pair_of_a_corpus_of_near_twins_is_compared(monkeypatch, famil
     assert len(families) > 1 or len(sieved) <= 3
 
 
+def test_texts_may_hold_one_letter_any_number_of_times():
+    texts = ["a" * 200_000, "b" * 70_000, "a" * 199_000, "ab", "a" * 130_000 + "b" * 70_000]
+    found = [True, False, True, False, False]
+    assert same_partition(near_components(on_disk(texts)).tolist(), [0, 1, 0, 3, 4])
+    assert has_near(on_disk(texts), on_disk(["a" * 190_000])).tolist() == found
+
+
 def test_nothing_is_near_nothing():
     assert near_components(on_disk([])).tolist() == []
     assert has_near(on_disk([]), on_disk(["a"])).tolist() == []

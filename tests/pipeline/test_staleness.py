@@ -160,19 +160,20 @@ MODULES = {
     "": "cli commands/classify commands/export commands/finished_run commands/verify "
     "commands/verify_weights model/export stages/baseline_full stages/baseline_last_block "
     "evaluation/arms evaluation/seeds reporting/sweep_figures stages/sweep",
-    "download tokenizer": "config config_file data/corpus data/corpus_phrases errors interrupts "
-    "fetching/downloads fetching/pinned provenance stages/layout stages/runner sweep",
+    "download tokenizer": "config config_file data/corpus data/corpus_phrases data/digests "
+    "data/texts_on_disk errors interrupts fetching/downloads fetching/pinned provenance "
+    "stages/layout stages/runner sweep",
     "download": "fetching/archives stages/download",
     "split weights": "data/messages randomness reporting/figure_style",
-    "split": "data/grouping data/leakage data/near_duplicates data/splitting "
-    "reporting/data_figures reporting/inputs stages/split",
+    "split": "data/grouping data/leakage data/near_duplicates data/records data/splitting "
+    "data/twin_forms reporting/data_figures stages/split",
     "tokenizer": "model/tokenizer stages/tokenizer",
     "weights": "model/checkpoints model/checks model/devices model/gpt2 model/random_streams "
     "model/shapes model/tensor_files model/tensor_hashes reporting/pretraining_figures "
     "stages/weights training/pretraining training/schedules",
     f"inject {OF_THE_MODEL}": "model/classifier model/lora model/targets",
-    "inject": "model/lab_model reporting/claims reporting/model_figures reporting/numbers "
-    "stages/inject stages/plan_file",
+    "inject": "model/lab_model reporting/claims reporting/inputs reporting/model_figures "
+    "reporting/numbers stages/inject stages/plan_file",
     f"gradcheck {OF_THE_MODEL}": "training/optimizer",
     "gradcheck": "model/gradient_check reporting/gradient_figures stages/gradcheck",
     f"train {OF_TEXTS} {OF_THE_MODEL}": "stages/labels",

@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from loralab.data import corpus_phrases as phrases
-from loralab.data.digests import digest, numbered
+from loralab.data.digests import digest, firsts
 from loralab.data.texts_on_disk import TextsOnDisk
 
 Item = TypeVar("Item")
@@ -137,7 +137,7 @@ def _written(texts: TextsOnDisk, more: Iterable[str]) -> np.ndarray:
 
 def _distinct(texts: TextsOnDisk, count: int, draw: Callable[[], str]) -> np.ndarray:
     """Draw until `count` different texts are there; where they are, in the order drawn."""
-    begin, digests, firsts = len(texts), bytearray(), np.zeros(0, dtype=np.int64)
+    begin, digests, found = len(texts), bytearray(), np.zeros(0, dtype=np.int64)
 
     def drawn(missing: int) -> Iterator[str]:
         for _ in range(missing):
@@ -145,10 +145,10 @@ def _distinct(texts: TextsOnDisk, count: int, draw: Callable[[], str]) -> np.nda
             digests.extend(digest(text))
             yield text
 
-    while missing := count - len(firsts):
+    while missing := count - len(found):
         texts.extend(drawn(missing))
-        firsts = np.sort(np.unique(numbered(digests), return_index=True)[1])
-    return begin + firsts
+        found = firsts(digests)
+    return begin + found
 
 
 def _labelled(texts: TextsOnDisk, rows: np.ndarray, order: np.ndarray, spam: int) -> Iterator[Row]:

@@ -24,9 +24,10 @@ def group_messages(forms: TwinForms, rows: np.ndarray) -> np.ndarray:
 
 def _with_first_alike(numbers: np.ndarray) -> np.ndarray:
     """Each place with the first that has the same number, (2, some), but for those with none."""
-    _, firsts, which = np.unique(numbers, return_index=True, return_inverse=True)
     places = np.flatnonzero(numbers != NOTHING)
-    return np.stack([places, firsts[which[places]]])
+    firsts = np.zeros(numbers.max(initial=0) + 1, dtype=np.int64)
+    firsts[numbers[places[::-1]]] = places[::-1]  # of several the last to be put there stays
+    return np.stack([places, firsts[numbers[places]]])
 
 
 def assign_groups(

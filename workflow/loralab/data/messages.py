@@ -21,7 +21,7 @@ from loralab.errors import LoralabError, raise_all
 
 csv.field_size_limit(2**31 - 1)  # characters; Python's own limit would refuse a long text
 
-ROWS_AT_A_TIME = 10_000
+ROWS_AT_A_TIME = 2_000
 ADVICE = "set data.encoding to the file's own (cp1252, latin-1, utf-16 …)"
 
 Fault = tuple[int, str]  # the 0-based line of a file, and what is wrong with it

@@ -30,20 +30,17 @@ NEAR = 90
 LETTER_CLASSES = (*" 0etaoinsrhlducmpgwy", "bk", "fjqvxz")
 # Pairs of a block: small enough for its sums to stay in a core's cache.
 ROWS, COLUMNS = 128, 2048
-TEXTS_AT_A_TIME = 4096  # whose letters are counted
+TEXTS_AT_A_TIME = 1024  # whose letters are counted
 
 
 @dataclass(frozen=True)
 class _Sorted:
-    """n texts, shortest first: where each stood, what it is, its letters by class."""
+    """n texts, shortest first: where each stood, what it is, its length, its letters by class."""
 
     places: np.ndarray  # (n,)
     texts: TextsOnDisk
+    lengths: np.ndarray  # (n,) int64
     letters: np.ndarray  # (len(LETTER_CLASSES), n)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.texts.lengths
 
 
 def has_near(texts: TextsOnDisk, others: TextsOnDisk) -> np.ndarray:
@@ -70,7 +67,7 @@ def near_components(texts: TextsOnDisk) -> np.ndarray:
         near = _near(known, known, pairs[:, labels[pairs[0]] != labels[pairs[1]]])
         waiting.append(near)
         count += near.shape[1]
-        if count >= len(texts):  # seldom, as merging takes time in proportion to the texts
+        if 8 * count >= len(texts):  # seldom, as merging takes time in proportion to the texts
             labels, waiting, count = merged(labels, *waiting), [], 0
     return merged(labels, *waiting)[np.argsort(known.places)]
 
@@ -86,12 +83,14 @@ def merged(labels: np.ndarray, *pairs: np.ndarray) -> np.ndarray:
 def _sorted(texts: TextsOnDisk) -> _Sorted:
     places = np.argsort(texts.lengths, kind="stable")
     ordered = texts[places]
-    most = np.min_scalar_type(texts.lengths.max(initial=0))
-    letters = np.zeros((len(LETTER_CLASSES), len(texts)), most)
+    letters = np.zeros((len(LETTER_CLASSES), len(texts)), np.uint8)
     for start in range(0, len(texts), TEXTS_AT_A_TIME):
         some = np.arange(start, min(start + TEXTS_AT_A_TIME, len(texts)))
-        letters[:, some] = _letters("".join(ordered.read(some)), ordered.lengths[some])
-    return _Sorted(places, ordered, letters)
+        counts = _letters("".join(ordered.read(some)), ordered.lengths[some])
+        dtype = np.promote_types(letters.dtype, np.min_scalar_type(counts.max()))
+        letters = letters.astype(dtype, copy=False)
+        letters[:, some] = counts
+    return _Sorted(places, ordered, ordered.lengths.astype(np.int64), letters)
 
 
 def _letters(joined: str, lengths: np.ndarray) -> np.ndarray:
@@ -159,9 +158,12 @@ def _letters_in_common(ours: np.ndarray, theirs: np.ndarray, longest: int) -> np
     common = np.zeros((ours.shape[1], theirs.shape[1]), small)
     lower = np.empty_like(common)
     for mine, other in zip(ours, theirs.astype(small), strict=True):
-        # Many rows have a letter as often as each other: each number is compared once.
-        numbers = np.arange(int(mine.max()) + 1, dtype=small)
-        np.take(np.minimum(numbers[:, None], other), mine, axis=0, out=lower, mode="clip")
+        most = int(mine.max())
+        if most < len(mine):  # rows have a letter as often as others: each number is compared once
+            numbers = np.arange(most + 1, dtype=small)
+            np.take(np.minimum(numbers[:, None], other), mine, axis=0, out=lower, mode="clip")
+        else:
+            np.minimum(mine.astype(small)[:, None], other, out=lower)
         np.add(common, lower, out=common)
     return common
 

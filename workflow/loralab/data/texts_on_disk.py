@@ -19,20 +19,20 @@ class TextsOnDisk:
 
     file: BinaryIO
     starts: np.ndarray  # (n,) int64
-    sizes: np.ndarray  # (n,) int64
-    lengths: np.ndarray  # (n,) int64
+    sizes: np.ndarray  # (n,) int32
+    lengths: np.ndarray  # (n,) int32
 
     @classmethod
     def write(cls, texts: Iterable[str] = (), folder: Path | None = None) -> "TextsOnDisk":
         """In a file without a name, in `folder` or the system's own, that ends with the process."""
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the texts are
-        found = cls(file, *(np.zeros(0, dtype=np.int64) for _ in range(3)))
+        found = cls(file, *(np.zeros(0, dtype) for dtype in (np.int64, np.int32, np.int32)))
         found.extend(texts)
         return found
 
     def extend(self, texts: Iterable[str]) -> None:
         """Put more after those that are in the file."""
-        sizes, lengths = array("q"), array("q")
+        sizes, lengths = array("i"), array("i")
         begin = self.file.seek(0, os.SEEK_END)
         for text in texts:
             sizes.append(self.file.write(text.encode(*_CODEC)))
