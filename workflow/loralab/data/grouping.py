@@ -23,11 +23,12 @@ def group_messages(forms: TwinForms, rows: np.ndarray) -> np.ndarray:
 
 
 def _with_first_alike(numbers: np.ndarray) -> np.ndarray:
-    """Each place with the first that has the same number, (2, some), but for those with none."""
+    """Each place whose number an earlier one has, with the first of those: (2, some)."""
     places = np.flatnonzero(numbers != NOTHING)
     firsts = np.zeros(numbers.max(initial=0) + 1, dtype=np.int64)
     firsts[numbers[places[::-1]]] = places[::-1]  # of several the last to be put there stays
-    return np.stack([places, firsts[numbers[places]]])
+    pairs = np.stack([places, firsts[numbers[places]]])
+    return pairs[:, pairs[0] != pairs[1]]
 
 
 def assign_groups(
