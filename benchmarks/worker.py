@@ -1,5 +1,6 @@
 """A contestant in a process of its own, so that its peak memory is its own."""
 
+import ctypes
 import multiprocessing
 import resource
 import signal
@@ -69,6 +70,7 @@ def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditi
         pipe.send(getattr(loop, "details", {}))
         while True:
             pipe.send(_timed(loop, pipe.recv(), on_gpu))
+            _give_freed_memory_back()
     except EOFError:
         return  # the parent is gone
     except Exception as error:  # whatever a package raises is for the parent to tell
@@ -77,6 +79,8 @@ def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditi
 
 
 def _timed(loop, batches: list[np.ndarray], on_gpu: bool) -> dict:
+    if not on_gpu:
+        loop.take(batches[-1:])  # the largest: takes again what memory was given back
     _synchronise(on_gpu)
     started = time.perf_counter()
     loop.take(batches)
@@ -88,6 +92,12 @@ def _timed(loop, batches: list[np.ndarray], on_gpu: bool) -> dict:
 def _synchronise(on_gpu: bool) -> None:
     if on_gpu:
         torch.cuda.synchronize()
+
+
+def _give_freed_memory_back() -> None:
+    """To the system, for others to compute in while this one waits; a step takes it again."""
+    with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_peak_memory(on_gpu: bool) -> None:

@@ -70,6 +70,7 @@ def generate_messages(
     traps = _trap_rows(texts, room=messages - spam)
     ham_rows = _ham_rows(rng, texts, messages - spam - sum(map(len, traps)))
     rows = np.concatenate([spam_rows, *traps, ham_rows])
+    # Lengths of runs of rows, which stay neighbours when shuffled: all but the traps are of one.
     runs = [1] * spam + [len(trap) for trap in traps] + [1] * len(ham_rows)
     return _labelled(texts, rows, _shuffled_runs(rng, runs), spam)
 
@@ -130,6 +131,7 @@ def _ham_rows(rng: random.Random, texts: TextsOnDisk, count: int) -> np.ndarray:
 
 
 def _written(texts: TextsOnDisk, more: Iterable[str]) -> np.ndarray:
+    """Where more texts are, once they are put there."""
     begin = len(texts)
     texts.extend(more)
     return np.arange(begin, len(texts))
@@ -292,7 +294,7 @@ def _pick(rng: random.Random, items: Sequence[Item]) -> Item:
 
 
 def _shuffled_runs(rng: random.Random, lengths: Sequence[int]) -> np.ndarray:
-    """Rows in a random order (Fisher-Yates) of runs of these lengths, which stay together."""
+    """The places of rows when runs of these lengths are put in a random order (Fisher-Yates)."""
     order = array("q", range(len(lengths)))
     for last in range(len(order) - 1, 0, -1):
         chosen = int(rng.random() * (last + 1))
