@@ -85,9 +85,13 @@ def draw(rows: list[dict], output: Path) -> None:
         per_thousand = [1000 * row["seconds"] / row["messages"] for row in own]
         times.plot(sizes, per_thousand, marker="o", label=phase)
         memory.plot(sizes, [row["peak_mib"] for row in own], marker="o", label=phase)
-    for axes, title in ((times, "seconds for 1000 messages"), (memory, "peak memory, MiB")):
-        axes.set(xscale="log", yscale="log", xlabel="messages", title=title)
-        axes.legend(frameon=False)
+    times.set(yscale="log", title="seconds for 1000 messages")
+    memory.set(ylim=(0, None), title="peak memory, MiB")
+    for axes in (times, memory):
+        axes.set(xscale="log", xlabel="messages")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    times.yaxis.set_major_formatter("{x:g}")
+    figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(output, dpi=150)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from loralab.data import messages
 from loralab.data.messages import read_csv_column, read_table, write_table
 from loralab.errors import LoralabError
 
@@ -188,6 +189,45 @@ def test_half_a_surrogate_pair_is_a_fault_of_its_line(read):
 def test_a_very_long_text_is_read(read):
     content = f"label,text\nham,{'a' * 200_000}\nspam,win\n"
     assert list(read(content, format="csv", columns=None)["text"].str.len()) == [200_000, 3]
+
+
+# Files of many rows, read some at a time
+
+
+@pytest.fixture
+def two_at_a_time(monkeypatch):
+    monkeypatch.setattr(messages, "ROWS_AT_A_TIME", 2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("header", [True, False])
+def test_no_row_is_lost_or_renumbered_where_one_piece_ends(read, two_at_a_time, rows, header):
+    found = [(n + header, ("ham", "spam")[n % 2], f"text {n}") for n in range(rows)]
+    lines = "".join(f"{label}\t{text}\n" for _, label, text in found)
+    columns = None if header else ["label", "text"]
+    labels = ["ham", "spam"][:rows]
+    content = "label\ttext\n" * header + lines
+    assert records(read(content, columns=columns, labels=labels)) == found
+
+
+def test_faults_of_all_pieces_are_reported_together(read, two_at_a_time):
+    with pytest.raises(LoralabError) as caught:
+        read("ham\ta\nspam\n" * 3 + "eggs\tb\n")
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split()[2] for line in lines] == ["2", "4", "6", "7"]
+
+
+def test_a_table_is_read_whole_by_pieces(tmp_path, two_at_a_time):
+    table = pd.DataFrame({"id": range(5), "label": "ham", "text": list("abcde")})
+    write_table(table, tmp_path / "table.csv")
+    pieces = list(messages.read_table_in_chunks(tmp_path / "table.csv"))
+    assert [len(piece) for piece in pieces] == [2, 2, 1]
+    pd.testing.assert_frame_equal(pd.concat(pieces), table)
+
+
+def test_bytes_that_cannot_be_decoded_far_into_a_file_are_named_by_their_line(read):
+    with pytest.raises(LoralabError, match="line 9001: byte 0xff is not utf-8"):
+        read(b"ham\thello\n" * 9000 + b"ham\t\xff\n")
 
 
 # Columns to classify
