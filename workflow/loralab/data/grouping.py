@@ -15,19 +15,18 @@ def group_messages(forms: TwinForms, rows: np.ndarray) -> np.ndarray:
     """
     groups = np.arange(len(rows))
     for name in CRITERIA:
-        groups = merged(groups, _with_first_alike(forms.numbers[name][rows]))
+        groups = merged(groups, _alike(forms.numbers[name][rows]))
     places = forms.different(rows)
     near = near_components(forms.masked[rows[places]])
-    firsts = places[np.unique(near, return_index=True)[1]]
-    return pd.factorize(merged(groups, np.stack([places, firsts[near]])))[0]
+    return pd.factorize(merged(groups, places[_alike(near)]))[0]
 
 
-def _with_first_alike(numbers: np.ndarray) -> np.ndarray:
-    """Each place whose number an earlier one has, with the first of those: (2, some)."""
+def _alike(numbers: np.ndarray) -> np.ndarray:
+    """Pairs of places, (2, some), that connect all that have the same number."""
     places = np.flatnonzero(numbers != NOTHING)
-    firsts = np.zeros(numbers.max(initial=0) + 1, dtype=np.int64)
-    firsts[numbers[places[::-1]]] = places[::-1]  # of several the last to be put there stays
-    pairs = np.stack([places, firsts[numbers[places]]])
+    one_of = np.zeros(numbers.max(initial=0) + 1, dtype=np.int64)
+    one_of[numbers[places]] = places
+    pairs = np.stack([places, one_of[numbers[places]]])
     return pairs[:, pairs[0] != pairs[1]]
 
 
