@@ -131,6 +131,15 @@ def test_a_wrong_encoding_names_the_line_and_the_byte(read):
         read("ham\thello\nspam\t£5\n".encode("cp1252"))
 
 
+def test_utf_16_is_read_by_its_byte_order_mark_and_not_guessed_without(read):
+    assert list(read(GOOD.encode("utf-16"), encoding="utf-16")["text"]) == ["hello", "win"]
+    assert list(read(GOOD.encode("utf-16-le"), encoding="utf-16-le")["text"]) == ["hello", "win"]
+    with pytest.raises(LoralabError, match="is not utf-16 .*BOM"):
+        read(GOOD.encode("utf-16-le"), encoding="utf-16")
+    with pytest.raises(LoralabError, match="line 3: byte 0x41 is not utf-16"):
+        read(GOOD.encode("utf-16") + b"A", encoding="utf-16")
+
+
 def test_an_unknown_encoding_is_named(read):
     with pytest.raises(LoralabError, match="'utf-88' is no encoding"):
         read(GOOD, encoding="utf-88")
