@@ -313,7 +313,7 @@ def test_the_published_table_has_every_tensor_of_gpt2_and_its_shape():
     assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all() and table["sha256"].is_unique
 
 
-@pytest.mark.skipif("LORALAB_MIRROR" not in os.environ, reason="$LORALAB_MIRROR is not set")
+@pytest.mark.skipif(not os.environ.get("LORALAB_MIRROR"), reason="$LORALAB_MIRROR is not set")
 def test_the_published_table_is_that_of_the_manifest_in_the_mirror():
     path = Path(os.environ["LORALAB_MIRROR"]) / "gpt2_124M_tensor_manifest.json"
     if not path.exists():
