@@ -1,6 +1,5 @@
 """A contestant in a process of its own, so that its peak memory is its own."""
 
-import ctypes
 import multiprocessing
 import resource
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from loralab.model.devices import give_freed_memory_back
 from loralab.training.labelled import LabelledTexts
 
 from benchmarks.conditions import Conditions
@@ -70,7 +70,7 @@ def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditi
         pipe.send(getattr(loop, "details", {}))
         while True:
             pipe.send(_timed(loop, pipe.recv(), on_gpu))
-            _give_freed_memory_back()
+            give_freed_memory_back()  # for others to compute in while this one waits
     except EOFError:
         return  # the parent is gone
     except Exception as error:  # whatever a package raises is for the parent to tell
@@ -92,12 +92,6 @@ def _timed(loop, batches: list[np.ndarray], on_gpu: bool) -> dict:
 def _synchronise(on_gpu: bool) -> None:
     if on_gpu:
         torch.cuda.synchronize()
-
-
-def _give_freed_memory_back() -> None:
-    """To the system, for others to compute in while this one waits; a step takes it again."""
-    with suppress(AttributeError, OSError, TypeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_peak_memory(on_gpu: bool) -> None:

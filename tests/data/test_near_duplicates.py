@@ -1,5 +1,6 @@
 """The blocks and bounds of near-duplicates lose nothing that comparing all pairs would find."""
 
+import tracemalloc
 from contextlib import contextmanager
 from math import comb
 
@@ -130,6 +131,18 @@ def test_texts_may_hold_one_letter_any_number_of_times():
     found = [True, False, True, False, False]
     assert same_partition(near_components(on_disk(texts)).tolist(), [0, 1, 0, 3, 4])
     assert has_near(on_disk(texts), on_disk(["a" * 190_000])).tolist() == found
+
+
+def test_a_letter_held_often_costs_no_table_of_all_lower_counts():
+    ours, theirs = (np.full((2, n), 200_000, dtype=np.uint32) for n in (1, 300))
+    tracemalloc.start()
+    try:
+        common = near_duplicates._letters_in_common(ours, theirs, longest=400_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert common.tolist() == [[400_000] * 300]
+    assert peak < 2**20  # a table of each count up to 200,000 takes 240 MB
 
 
 def test_nothing_is_near_nothing():

@@ -19,6 +19,12 @@ def use_threads(threads: int) -> None:
     threadpool_limits(threads)
 
 
+def give_freed_memory_back() -> None:
+    """Let the system have what the C library holds of freed memory, where that is glibc."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep the large blocks that are freed, for the next step to take.
 
@@ -27,9 +33,9 @@ def keep_freed_memory() -> None:
     is given back. Where the library is not glibc, nothing changes.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in malloc.h
+    give_freed_memory_back()
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
-        library.malloc_trim(0)
         library.mallopt(mmap_threshold, 32 * 2**20)  # the largest that glibc takes
         library.mallopt(trim_threshold, 2**31 - 1)
 

@@ -1,7 +1,7 @@
 """Stage `split`: read the messages, balance the classes, split, and measure leakage.
 
-Memory holds numbers of each message; their texts stay on disk, where two of them are compared or a
-split's file is written.
+Memory holds a few numbers of each message. Texts stay on disk and are read again where two of them
+are compared; a split's file is made of the records of `messages.csv`.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,7 @@ import pandas as pd
 
 from loralab.config import SPLIT_NAMES
 from loralab.data.leakage import leakage
-from loralab.data.messages import (
-    MessageFormat,
-    message_tables,
-    read_table_in_chunks,
-)
+from loralab.data.messages import MessageFormat, message_tables, read_table_in_chunks
 from loralab.data.records import Records
 from loralab.data.splitting import (
     Splits,
