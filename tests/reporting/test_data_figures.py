@@ -27,6 +27,14 @@ def test_message_lengths_cope_with_one_empty_message_and_with_none() -> None:
     assert "no messages" in texts(data_figures.draw_message_lengths(one[:0]))
 
 
+def test_no_mark_on_the_axis_of_lengths_reads_zero() -> None:
+    lengths = pd.DataFrame({"label": "ham", "length": [1, 3, 500]})
+    axes = data_figures.draw_message_lengths(lengths).axes[0]
+    axes.figure.canvas.draw()
+    marks = [text.get_text() for text in axes.get_xticklabels()]
+    assert "1" in marks and "0" not in marks
+
+
 def test_a_class_named_like_a_missing_value_keeps_its_name(tmp_path: Path) -> None:
     table = messages_table().replace({"label": {"ham": "NA", "spam": "1"}})
     read = inputs.read_text_table(as_csv(table, tmp_path / "messages.csv"))

@@ -80,8 +80,9 @@ def _draw_length_histogram(
 def _finish_lengths(axes: Axes, edges: np.ndarray, shortest: int) -> None:
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
-    # Messages of nearly one length may have no round number between them.
-    ticks = round_numbers(edges[0], edges[-1]) or [shortest]
+    # The first edge may be half a character. Messages of nearly one length may have no round number
+    # between them.
+    ticks = round_numbers(max(edges[0], 1), edges[-1]) or [shortest]
     log_ticks(axes.xaxis, ticks, "{:,.0f}".format)
     percent_axis(axes.yaxis)
     axes.set_ylim(bottom=0)
