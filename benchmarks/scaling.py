@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from loralab.allocator import mimalloc_environment
 from matplotlib.figure import Figure
 
 from benchmarks.conditions import ROOT
@@ -66,7 +67,8 @@ def measure(size: int, folder: Path) -> list[dict]:
 def _run(command: list[str], folder: Path) -> tuple[float, float]:
     """Seconds and peak resident MiB of `python -m` a command."""
     started = time.perf_counter()
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workflow'}"}
+    path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workflow'}"}
+    environment = os.environ | path | mimalloc_environment(os.environ)
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=folder, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

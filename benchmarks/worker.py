@@ -1,15 +1,19 @@
 """A contestant in a process of its own, so that its peak memory is its own."""
 
+import ctypes
 import multiprocessing
+import os
 import resource
 import signal
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from loralab.allocator import mimalloc_environment
 from loralab.model.devices import give_freed_memory_back
 from loralab.training.labelled import LabelledTexts
 
@@ -30,7 +34,8 @@ class Worker:
         self.pipe, theirs = SPAWN.Pipe()
         arguments = (theirs, name, train, conditions)
         self.process = SPAWN.Process(target=_work, args=arguments, daemon=True)
-        self.process.start()
+        with patch.dict(os.environ, _environment(name)):
+            self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         self.details = self._answer()
 
@@ -59,6 +64,12 @@ class Worker:
         return answer
 
 
+def _environment(name: str) -> dict[str, str]:
+    """What is set for the process: for loralab's what its pipeline sets for its jobs."""
+    ours = CONTESTANTS[name].family == "loralab"
+    return mimalloc_environment(os.environ) if ours else {}
+
+
 def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditions) -> None:
     """The process: build, then take batches until stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
@@ -67,7 +78,7 @@ def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditi
     try:
         loop = CONTESTANTS[name].build(train, conditions)
         _forget_peak_memory(on_gpu)
-        pipe.send(getattr(loop, "details", {}))
+        pipe.send(getattr(loop, "details", {}) | {"allocator": _allocator_in_use()})
         while True:
             pipe.send(_timed(loop, pipe.recv(), on_gpu))
             give_freed_memory_back()  # for others to compute in while this one waits
@@ -76,6 +87,10 @@ def _work(pipe: Connection, name: str, train: LabelledTexts, conditions: Conditi
     except Exception as error:  # whatever a package raises is for the parent to tell
         reason = " ".join(str(error).split()) or "no reason given"
         pipe.send({"failure": f"{type(error).__name__}: {reason[:300]}"})
+
+
+def _allocator_in_use() -> str:
+    return "mimalloc" if hasattr(ctypes.CDLL(None), "mi_version") else "the C library's"
 
 
 def _timed(loop, batches: list[np.ndarray], on_gpu: bool) -> dict:

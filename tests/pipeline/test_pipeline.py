@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -382,3 +383,13 @@ def test_threads_wait_asleep_where_more_cores_are_promised_than_there_are(
         snakefile.write('\nprint("policy:", os.getenv("OMP_WAIT_POLICY"), file=sys.stderr)\n')
     done = snakemake(tmp_path, "--dry-run", "--cores", str(os.cpu_count() + more))
     assert f"policy: {policy}\n" in done.stderr
+
+
+def test_jobs_allocate_by_mimalloc_where_nothing_else_is_preloaded(tmp_path, monkeypatch):
+    copy_of_the_project(tmp_path)
+    with (tmp_path / "Snakefile").open("a") as snakefile:
+        snakefile.write('\nprint("preloaded:", os.getenv("LD_PRELOAD"), file=sys.stderr)\n')
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    assert re.search("preloaded: .*libmimalloc", snakemake(tmp_path, "--dry-run").stderr)
+    monkeypatch.setenv("LD_PRELOAD", "")
+    assert "preloaded: \n" in snakemake(tmp_path, "--dry-run").stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from loralab.allocator import mimalloc_environment
 from loralab.config import STAGE_SETTINGS, build, runtime_settings
 from loralab.config_file import default_threads, restore_types, takes_gpu, validate
 from loralab.errors import LoralabError
@@ -47,6 +48,10 @@ envvars:
 # another's work there; elsewhere it had better stay awake, as what it waits for comes soon.
 if (workflow.cores or 1) > os.cpu_count():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+# What jobs allocate by; it changes how fast they are, and no result.
+os.environ.update(mimalloc_environment(os.environ))
 
 
 # `python` in a rule is the one that runs Snakemake, also where its environment is not activated.

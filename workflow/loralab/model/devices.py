@@ -20,9 +20,10 @@ def use_threads(threads: int) -> None:
 
 
 def give_freed_memory_back() -> None:
-    """Let the system have what the C library holds of freed memory, where that is glibc."""
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    """Let the system have what glibc or mimalloc, whichever is there, holds of freed memory."""
+    for name, everything in (("malloc_trim", 0), ("mi_collect", True)):
+        with suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None)[name](everything)
 
 
 def keep_freed_memory() -> None:
@@ -30,7 +31,7 @@ def keep_freed_memory() -> None:
 
     It gives them back to the system otherwise, which maps and clears their pages anew at each step:
     a tenth of a training's time. What is free at the moment of this call, after a model was built,
-    is given back. Where the library is not glibc, nothing changes.
+    is given back. Where the library is not glibc, nothing changes; `allocator.py` has a better one.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in malloc.h
     give_freed_memory_back()
