@@ -50,11 +50,12 @@ def attend_backward(
     dq, dk, dv = into
     torch.bmm(drop.backward(probabilities, mask, share).transpose(1, 2), dmixed, out=dv)
     dprobabilities = drop.backward(torch.bmm(dmixed, v.transpose(1, 2)), mask, share)
-    dscores = torch.ops.aten._softmax_backward_data(
+    dscores = torch.ops.aten._softmax_backward_data.default(
         dprobabilities, probabilities, -1, probabilities.dtype
-    ).mul_(_scale(q))
-    torch.bmm(dscores, k, out=dq)
-    torch.bmm(dscores.transpose(1, 2), q, out=dk)
+    )
+    scale = {"beta": 0, "alpha": _scale(q)}  # with beta 0 the first argument is not read
+    torch.baddbmm(dq, dscores, k, **scale, out=dq)
+    torch.baddbmm(dk, dscores.transpose(1, 2), q, **scale, out=dk)
 
 
 def _scale(q: Tensor) -> float:

@@ -156,7 +156,7 @@ class LayerNorm:
     def backward(self, dy: Tensor, saved: tuple) -> Tensor:  # (N, C) -> (N, C)
         x, mean, scale = saved
         wanted = [True, False, False]
-        return torch.ops.aten.native_layer_norm_backward(
+        return torch.ops.aten.native_layer_norm_backward.default(
             dy, x, self.shape, mean, scale, self.weight, self.bias, wanted
         )[0]
 
@@ -175,7 +175,7 @@ def activate(h: Tensor, into: Tensor, wants_slope: bool) -> Tensor:
 def activate_backward(dactive: Tensor, saved: Tensor) -> Tensor:  # (N, 4C) -> (N, 4C)
     """The gradient of GELU's input."""
     if _in_one_pass(dactive):
-        return torch.ops.aten.gelu_backward(dactive, saved, approximate="tanh")
+        return torch.ops.aten.gelu_backward.default(dactive, saved, approximate="tanh")
     return dactive.mul_(saved)
 
 

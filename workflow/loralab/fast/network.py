@@ -48,7 +48,7 @@ class _FeedForward:
         active = self.narrow.held.room(len(x))
         gelu = activate(hidden, active.x, wants_tape)
         branch, narrow = self.narrow.forward_input(active, drop)
-        branch, mask = drop.forward(branch, self.dropout)
+        branch, mask = drop.forward(branch, self.dropout, in_place=True)
         return x + branch, (norm, widen, gelu, narrow, mask)
 
     def backward(self, dx: Tensor, saved: tuple, drop: Dropout) -> Tensor:  # (N, C) -> (N, C)
@@ -56,7 +56,7 @@ class _FeedForward:
         dbranch = drop.backward(dx.to(self.dtype), mask, self.dropout)
         dhidden = activate_backward(self.narrow.backward(dbranch, narrow, drop), gelu)
         dnormed = self.widen.backward(dhidden, widen, drop)
-        return dx + self.norm.backward(dnormed.to(dx.dtype), norm)
+        return self.norm.backward(dnormed.to(dx.dtype), norm).add_(dx)
 
 
 class _Attention:
@@ -78,7 +78,7 @@ class _Attention:
         qkv, inputs = self.qkv.forward(normed, drop)  # (N, 3C)
         mixed, attended = self_attention(qkv, batch, self.heads, drop, self.dropouts[0])
         branch, outputs = self.project.forward(mixed, drop)
-        branch, mask = drop.forward(branch, self.dropouts[1])
+        branch, mask = drop.forward(branch, self.dropouts[1], in_place=True)
         return x + branch, (norm, inputs, attended, outputs, mask)
 
     def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
@@ -87,7 +87,7 @@ class _Attention:
         dmixed = self.project.backward(dbranch, outputs, drop)
         dqkv = self_attention_backward(dmixed, attended, drop, self.dropouts[0])
         dnormed = self.qkv.backward(dqkv, inputs, drop, wants_dx)
-        return dx + self.norm.backward(dnormed.to(dx.dtype), norm) if wants_dx else None
+        return self.norm.backward(dnormed.to(dx.dtype), norm).add_(dx) if wants_dx else None
 
 
 class _LastAttention(_Attention):
@@ -108,7 +108,7 @@ class _LastAttention(_Attention):
         hidden = beyond(batch, self.heads, k.dtype)
         mixed, attended = attend(q, k, v, hidden, drop, self.dropouts[0])
         branch, outputs = self.project.forward(mixed.view(batch.messages, -1), drop)
-        branch, mask = drop.forward(branch, self.dropouts[1])
+        branch, mask = drop.forward(branch, self.dropouts[1], in_place=True)
         saved = (batch, norm, inputs, attended, outputs, mask)
         return x.index_select(0, batch.last) + branch, saved
 

@@ -120,7 +120,8 @@ class LaidOutWeight:
 
     def backward(self, dy: Tensor, wants_dx: bool) -> tuple[Tensor | None, Tensor]:
         """As `ExtendedWeight.backward`."""
-        return _multiply(dy, self._transposed) if wants_dx else None, dy @ self.b.t()
+        dx = _multiply(dy, self._transposed) if wants_dx else None
+        return dx, torch.mm(dy, self.b.t())
 
     def give_back(self) -> None:
         """Give the layers the weights that they came with."""
@@ -155,4 +156,4 @@ def _lay_out(weight: Tensor) -> Tensor:  # (out, in)
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x·Wᵀ + b by a weight that was laid out, (N, in) -> (N, out)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")

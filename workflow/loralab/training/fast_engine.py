@@ -86,7 +86,10 @@ class FastEngine:
         packed = packed_batch(texts, rows, network.model.shape, network.rows_multiple)
         labels = torch.from_numpy(self.train.labels[rows])
         shares = torch.full((len(rows),), 1 / batch, dtype=self.flat.values.dtype)
-        loss, logits = network.add_gradients(packed, labels, shares, drop)
+        # Not only without gradients, but without what PyTorch keeps about each tensor for them. On
+        # a GPU attention's own backward pass needs it.
+        with torch.inference_mode(not self.flat.values.is_cuda):
+            loss, logits = network.add_gradients(packed, labels, shares, drop)
         return {
             "tokens": int(texts.lengths[rows].sum()),
             "loss": loss.item(),
