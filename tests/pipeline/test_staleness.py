@@ -157,7 +157,7 @@ SETTINGS = [
 
 # The modules of the package, by the first stages that rerun when their code changes.
 MODULES = {
-    "": "cli commands/classify commands/export commands/finished_run commands/verify "
+    "": "allocator cli commands/classify commands/export commands/finished_run commands/verify "
     "commands/verify_weights model/export stages/baseline_full stages/baseline_last_block "
     "evaluation/arms evaluation/seeds reporting/sweep_figures stages/sweep",
     "download tokenizer": "config config_file data/corpus data/corpus_phrases data/digests "
