@@ -85,7 +85,23 @@ def test_where_mimalloc_is_not_installed_nothing_is_preloaded(monkeypatch):
     assert mimalloc_environment({}) == {}
 
 
+@pytest.mark.parametrize(
+    ("folder", "preloads"), [("plain", True), ("with blank", False), ("with:colon", False)]
+)
+def test_a_path_that_the_loader_would_cut_in_two_is_not_preloaded(
+    tmp_path, monkeypatch, folder, preloads
+):
+    library = tmp_path / folder / "libmimalloc.so"
+    library.parent.mkdir()
+    library.touch()
+    monkeypatch.setattr(metadata, "files", lambda name: [metadata.PackagePath(library.name)])
+    monkeypatch.setattr(metadata.PackagePath, "locate", lambda self: library, raising=False)
+    assert bool(mimalloc_environment({})) == preloads
+
+
 def test_where_its_file_is_gone_nothing_is_preloaded(monkeypatch):
     monkeypatch.setattr(metadata, "files", lambda name: [metadata.PackagePath("libmimalloc.so")])
-    monkeypatch.setattr(metadata.PackagePath, "locate", lambda self: "/gone/libmimalloc.so", False)
+    monkeypatch.setattr(
+        metadata.PackagePath, "locate", lambda self: "/gone/libmimalloc.so", raising=False
+    )
     assert mimalloc_environment({}) == {}

@@ -20,10 +20,13 @@ def mimalloc_environment(present: Mapping[str, str]) -> dict[str, str]:
     """What to add to the environment `present` of processes that are to allocate by mimalloc.
 
     Nothing where it is not installed, or where LD_PRELOAD is set already: to another allocator, or
-    to nothing by whoever wants the C library's own. The loader of Linux alone takes it.
+    to nothing by whoever wants the C library's own. The loader of Linux alone takes it, and takes
+    a blank or a colon in a path for its end.
     """
     library = _library()
     if sys.platform != "linux" or library is None or "LD_PRELOAD" in present:
+        return {}
+    if set(str(library)) & set(" :"):
         return {}
     return {"LD_PRELOAD": str(library), "MIMALLOC_PURGE_DELAY": str(_KEPT_FOR)}
 
