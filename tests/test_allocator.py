@@ -43,6 +43,27 @@ values = b"".join(tensor.numpy().tobytes() for tensor in adapter_state(model).va
 print(hashlib.sha256(values).hexdigest())
 """
 
+# 200 MB taken and freed: MiB that the system gets of it by itself, and when it is given back.
+FREED = """
+import time, torch
+from loralab.model.devices import give_freed_memory_back, keep_freed_memory
+
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+keep_freed_memory()
+blocks = [torch.ones(1_000_000 + n) for n in range(50)]
+full = resident()
+del blocks
+time.sleep(1.5)  # mimalloc would give it back after a second
+for _ in range(3):
+    torch.ones(2_000_000)
+kept = resident()
+give_freed_memory_back()
+print(full - kept, kept - resident())
+"""
+
 
 def said(program: str, *arguments: str, environment: dict[str, str]) -> str:
     """What a Python program prints that is run in this environment."""
@@ -70,6 +91,13 @@ def test_a_training_ends_in_the_same_bits_by_either_allocator(plain, precision):
     preloaded = plain | mimalloc_environment(plain)
     found = {said(TRAINING, precision, environment=each) for each in (plain, preloaded)}
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("preloads", [False, True])
+def test_freed_memory_is_kept_until_it_is_given_back(plain, preloads):
+    more = mimalloc_environment(plain) if preloads else {}
+    lost, given_back = map(int, said(FREED, environment=plain | more).split())
+    assert lost < 20 and given_back > 150
 
 
 @pytest.mark.parametrize("chosen", ["", "/usr/lib/libjemalloc.so.2"])
