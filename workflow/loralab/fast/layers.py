@@ -1,11 +1,10 @@
-"""Linear layers with adapters, norms and GELU on packed tokens, forward and backward.
+"""Linear layers with adapters and norms on packed tokens, forward and backward.
 
 Every part returns what its backward pass needs and takes the gradient of what it gave. The
 residual stream, norms and attention are computed in float32, since PyTorch's bf16 kernels for them
-are slower on CPUs and less exact; the large products and GELU in the dtype of the frozen weights.
+are slower on CPUs and less exact; the large products in the dtype of the frozen weights.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,10 +15,6 @@ from loralab.fast.dropout import Dropout
 from loralab.fast.parameters import FlatParameters
 from loralab.fast.products import Input, held_weight
 from loralab.model.lora import LoRALinear
-
-_GELU_LINEAR = 2 * math.sqrt(2 / math.pi)  # GELU's tanh form is h·σ(2√(2/π)·(h + 0.044715·h³))
-_GELU_CUBIC = 0.044715 * _GELU_LINEAR
-_GELU_ROWS = 64  # at a time, of which a core's cache holds what is computed on the way
 
 
 @dataclass(frozen=True)
@@ -159,38 +154,3 @@ class LayerNorm:
         return torch.ops.aten.native_layer_norm_backward.default(
             dy, x, self.shape, mean, scale, self.weight, self.bias, wanted
         )[0]
-
-
-def activate(h: Tensor, into: Tensor, wants_slope: bool) -> Tensor:
-    """Put GELU of h (N, 4C) into `into`; what its backward pass needs, if a slope was wanted."""
-    if not wants_slope or _in_one_pass(h):
-        torch.ops.aten.gelu.out(h, approximate="tanh", out=into)
-        return h
-    slope = torch.empty_like(h)
-    for parts in zip(*(whole.split(_GELU_ROWS) for whole in (h, into, slope)), strict=True):
-        _gelu_and_slope(*parts)
-    return slope
-
-
-def activate_backward(dactive: Tensor, saved: Tensor) -> Tensor:  # (N, 4C) -> (N, 4C)
-    """The gradient of GELU's input."""
-    if _in_one_pass(dactive):
-        return torch.ops.aten.gelu_backward.default(dactive, saved, approximate="tanh")
-    return dactive.mul_(saved)
-
-
-def _in_one_pass(h: Tensor) -> bool:
-    """Whether PyTorch's own GELU is quicker than nine passes over h, as it is in bf16 on CPUs."""
-    return h.is_cuda or h.dtype == torch.bfloat16
-
-
-def _gelu_and_slope(h: Tensor, into: Tensor, slope: Tensor) -> None:
-    """Put GELU of h into `into`, and its derivative there into `slope`.
-
-    By way of σ, which CPUs compute several times faster than PyTorch's GELU in its tanh form: with
-    z = h·(2√(2/π) + c·h²), GELU is h·σ(z), and its derivative σ(z) + 3·(z - ⅔·2√(2/π)·h)·σ'(z).
-    """
-    z = torch.addcmul(h.new_full((1,), _GELU_LINEAR), h, h, value=_GELU_CUBIC).mul_(h)
-    torch.mul(h, torch.sigmoid(z, out=slope), out=into)
-    z.add_(h, alpha=-2 / 3 * _GELU_LINEAR)
-    slope.add_(torch.ops.aten.sigmoid_backward(z, slope), alpha=3)

@@ -1,6 +1,7 @@
 """What the machine is good at, and so in which dtype the large products are computed."""
 
 import os
+from functools import cache
 
 import torch
 
@@ -40,6 +41,12 @@ def can_lay_out(dtype: torch.dtype, device: torch.device) -> bool:
     """
     on_cpu = device.type == "cpu" and torch.backends.mkldnn.is_available()
     return on_cpu and dtype == torch.bfloat16
+
+
+@cache
+def has_onednn_bf16() -> bool:
+    """Whether oneDNN takes bf16 on this CPU, quickly or not."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _may_use(instructions: str, is_present: bool) -> bool:

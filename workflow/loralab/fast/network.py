@@ -23,7 +23,8 @@ from loralab.fast.attention import (
     split_heads,
 )
 from loralab.fast.dropout import NOTHING_DROPPED, Dropout
-from loralab.fast.layers import AdaptedLinear, LayerNorm, activate, activate_backward
+from loralab.fast.gelu import activate, activate_backward
+from loralab.fast.layers import AdaptedLinear, LayerNorm
 from loralab.fast.machine import rows_multiple
 from loralab.fast.packing import PackedBatch
 from loralab.fast.parameters import FlatParameters
@@ -45,8 +46,7 @@ class _FeedForward:
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
         normed, norm = self.norm.forward(x)
         hidden, widen = self.widen.forward(normed, drop)
-        active = self.narrow.held.room(len(x))
-        gelu = activate(hidden, active.x, wants_tape)
+        active, gelu = activate(hidden, self.narrow.held, wants_tape)
         branch, narrow = self.narrow.forward_input(active, drop)
         branch, mask = drop.forward(branch, self.dropout, in_place=True)
         return x + branch, (norm, widen, gelu, narrow, mask)
