@@ -78,6 +78,7 @@ def said(program: str, *arguments: str, environment: dict[str, str]) -> str:
 def plain(monkeypatch) -> dict[str, str]:
     """This environment with nothing preloaded."""
     monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.delenv("MIMALLOC_PURGE_DELAY", raising=False)
     return dict(os.environ)
 
 
@@ -103,6 +104,10 @@ def test_freed_memory_is_kept_until_it_is_given_back(plain, preloads):
 @pytest.mark.parametrize("chosen", ["", "/usr/lib/libjemalloc.so.2"])
 def test_whoever_has_set_what_is_preloaded_is_left_alone(chosen):
     assert mimalloc_environment({"LD_PRELOAD": chosen}) == {}
+
+
+def test_a_delay_that_is_set_already_stays():
+    assert set(mimalloc_environment({"MIMALLOC_PURGE_DELAY": "0"})) == {"LD_PRELOAD"}
 
 
 def test_where_mimalloc_is_not_installed_nothing_is_preloaded(monkeypatch):

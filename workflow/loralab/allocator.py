@@ -20,15 +20,16 @@ def mimalloc_environment(present: Mapping[str, str]) -> dict[str, str]:
     """What to add to the environment `present` of processes that are to allocate by mimalloc.
 
     Nothing where it is not installed, or where LD_PRELOAD is set already: to another allocator, or
-    to nothing by whoever wants the C library's own. The loader of Linux alone takes it, and takes
-    a blank or a colon in a path for its end.
+    to nothing by whoever wants the C library's own. A delay that is set stays. The loader of Linux
+    alone takes the library, and takes a blank or a colon in a path for its end.
     """
     library = _library()
     if sys.platform != "linux" or library is None or "LD_PRELOAD" in present:
         return {}
     if set(str(library)) & set(" :"):
         return {}
-    return {"LD_PRELOAD": str(library), "MIMALLOC_PURGE_DELAY": str(_KEPT_FOR)}
+    wanted = {"LD_PRELOAD": str(library), "MIMALLOC_PURGE_DELAY": str(_KEPT_FOR)}
+    return {name: value for name, value in wanted.items() if name not in present}
 
 
 def _library() -> Path | None:
