@@ -15,7 +15,7 @@ dtypes = pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 
 def product(dtype, trained=True):
     """What follows GELU in a block."""
-    return held_weight([nn.Linear(WIDTH, 12)], 0, dtype, trained)
+    return held_weight([nn.Linear(WIDTH, 12)], 4, dtype, trained)
 
 
 def numbers(dtype):
