@@ -1,7 +1,6 @@
 """What the machine is good at, and so in which dtype the large products are computed."""
 
 import os
-from functools import cache
 
 import torch
 
@@ -39,14 +38,13 @@ def can_lay_out(dtype: torch.dtype, device: torch.device) -> bool:
     Those in float32 do not on Intel's processors, where MKL multiplies, and where they do, on
     AMD's, an eighth of their time is not worth twice the memory.
     """
-    on_cpu = device.type == "cpu" and torch.backends.mkldnn.is_available()
-    return on_cpu and dtype == torch.bfloat16
+    return device.type == "cpu" and dtype == torch.bfloat16 and has_onednn_bf16()
 
 
-@cache
 def has_onednn_bf16() -> bool:
-    """Whether oneDNN takes bf16 on this CPU, quickly or not."""
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether oneDNN computes in bf16 on this CPU, be it by way of float32."""
+    available = torch.backends.mkldnn.is_available()
+    return available and _may_use("AVX512", torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _may_use(instructions: str, is_present: bool) -> bool:
