@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 ROUNDING = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-8}
-WIDTH = 48
+WIDTH = 64
 dtypes = pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 
 
@@ -48,7 +48,7 @@ def test_where_no_gradient_is_wanted_gelu_is_the_same_to_rounding(dtype):
 
 def every_bf16_number():
     bits = torch.arange(2**16, dtype=torch.int32).to(torch.int16)
-    return bits.view(torch.bfloat16).view(-1, 256)
+    return bits.view(torch.bfloat16).view(-1, WIDTH)
 
 
 def test_in_bf16_gelu_of_every_number_is_rounded_once():
