@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from loralab.fast.attention import beyond, future
-from loralab.fast.dropout import NOTHING_DROPPED, Dropout
 from loralab.fast.network import FastClassifier
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, initialise
@@ -21,7 +19,7 @@ LENGTHS = {
     "of one length, a multiple of 16 together": [4, 4, 4, 4],
     "one message": [7],
     "one token": [1],
-    "more rows than GELU takes at once": [30, 25, 30],
+    "of a length of which a message is padded": [30, 25, 30],
 }
 ADAPTERS = {
     "everywhere": {},
@@ -60,6 +58,14 @@ def new_model(lora):
     return build
 
 
+@pytest.fixture(params=["compiled loops", "PyTorch"])
+def passes(request, monkeypatch):
+    """By which of the two the passes between the products are made."""
+    is_compiled = request.param == "compiled loops"
+    monkeypatch.setattr("loralab.fast.network.can_compile", lambda _: is_compiled)
+    return request.param
+
+
 def a_batch(lengths):
     drawn = np.random.default_rng(4)
     texts = EncodedTexts.from_lists([drawn.integers(0, 63, n).tolist() for n in lengths])
@@ -77,19 +83,19 @@ def plain_gradients(model, texts, rows, labels):
     return loss.detach(), logits.detach(), trained
 
 
-def fast_gradients(model, texts, rows, labels, drop=NOTHING_DROPPED, dtype=torch.float64):
+def fast_gradients(model, texts, rows, labels, seed=None, dtype=torch.float64):
     network = FastClassifier(model, dtype)
     network.refresh()
     packed = packed_batch(texts, rows, SHAPE, 16)
     shares = torch.full((len(rows),), 1 / len(rows), dtype=dtype)
-    loss, logits = network.add_gradients(packed, labels, shares, drop)
+    loss, logits = network.add_gradients(packed, labels, shares, network.passes(seed))
     trained = {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
     return loss, logits, trained, network, packed
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("adapters", ADAPTERS)
-def test_loss_logits_and_gradients_are_those_of_autograd(new_model, adapters, lengths):
+def test_loss_logits_and_gradients_are_those_of_autograd(new_model, passes, adapters, lengths):
     batch = a_batch(LENGTHS[lengths])
     loss, logits, gradients = plain_gradients(new_model(**ADAPTERS[adapters]), *batch)
     found = fast_gradients(new_model(**ADAPTERS[adapters]), *batch)
@@ -104,7 +110,7 @@ def test_loss_logits_and_gradients_are_those_of_autograd(new_model, adapters, le
 
 @pytest.mark.parametrize("adapters", ADAPTERS)
 def test_weights_that_are_laid_out_have_the_same_gradients(new_model, adapters, monkeypatch):
-    monkeypatch.setattr("loralab.fast.products.can_lay_out", lambda *_: True)
+    monkeypatch.setattr("loralab.fast.compiled_linear.can_lay_out", lambda *_: True)
     texts, rows, labels = a_batch([5, 9, 3, 9, 1])
     loss, logits, gradients = plain_gradients(new_model(**ADAPTERS[adapters]), texts, rows, labels)
     model = new_model(**ADAPTERS[adapters]).float()
@@ -130,7 +136,7 @@ def test_the_head_alone_is_trained_where_nothing_is_adapted(new_model, bias):
 
 @pytest.mark.parametrize("dropouts", [(0.3, 0.0), (0.0, 0.3), (0.2, 0.3)])
 def test_gradients_under_dropout_are_those_of_the_loss_with_the_same_selections(
-    new_model, dropouts
+    new_model, passes, dropouts
 ):
     base, adapter = dropouts
     texts, rows, labels = a_batch([5, 9, 3, 7])
@@ -140,7 +146,7 @@ def test_gradients_under_dropout_are_those_of_the_loss_with_the_same_selections(
         with torch.no_grad():
             for (_, parameter), step in zip(trained(model), moved_by, strict=True):
                 parameter.add_(step)
-        return fast_gradients(model, texts, rows, labels, Dropout(seed=7))[:3:2]
+        return fast_gradients(model, texts, rows, labels, seed=7)[:3:2]
 
     def build():
         model = new_model(dropout=base)
@@ -157,7 +163,7 @@ def test_gradients_under_dropout_are_those_of_the_loss_with_the_same_selections(
     way = [torch.randn(p.shape, generator=drawn, dtype=p.dtype) for _, p in names]
     _, gradients = loss_and_gradients([0 * w for w in way])
     slope = sum((gradients[n] * w).sum() for (n, _), w in zip(names, way, strict=True))
-    step = 1e-5
+    step = 1e-6
     ahead, behind = (loss_and_gradients([s * step * w for w in way])[0] for s in (1, -1))
     assert slope.item() == pytest.approx(((ahead - behind) / (2 * step)).item(), rel=1e-5)
     kept_all = fast_gradients(build(), texts, rows, labels)[0]
@@ -168,7 +174,7 @@ def test_gradients_add_up_over_calls(new_model):
     texts, rows, labels = a_batch([5, 9, 3])
     _, _, once, network, packed = fast_gradients(new_model(), texts, rows, labels)
     shares = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
-    network.add_gradients(packed, labels, shares, NOTHING_DROPPED)
+    network.add_gradients(packed, labels, shares, network.passes())
     for name, parameter in network.model.named_parameters():
         if parameter.requires_grad:
             torch.testing.assert_close(parameter.grad, 2 * once[name])
@@ -189,7 +195,7 @@ def test_merged_adapters_count_as_the_weight(new_model):
 def test_released_parameters_are_tensors_of_their_own_with_the_same_values(
     new_model, laid_out, monkeypatch
 ):
-    monkeypatch.setattr("loralab.fast.products.can_lay_out", lambda *_: laid_out)
+    monkeypatch.setattr("loralab.fast.compiled_linear.can_lay_out", lambda *_: laid_out)
     model = new_model().float()
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     network = FastClassifier(model, torch.float32)
@@ -202,10 +208,3 @@ def test_released_parameters_are_tensors_of_their_own_with_the_same_values(
         if parameter.requires_grad:
             assert parameter.is_contiguous() and parameter.grad is None
             assert parameter.untyped_storage().nbytes() == parameter.nbytes
-
-
-def test_what_hides_keys_is_made_where_the_batch_is():
-    texts, rows, _ = a_batch([5, 9, 3])
-    packed = packed_batch(texts, rows, SHAPE, 16, torch.device("meta"))
-    assert beyond(packed, SHAPE.heads, torch.float32).device.type == "meta"
-    assert future(9, torch.float32, torch.device("meta")).device.type == "meta"

@@ -180,8 +180,10 @@ MODULES = {
     f"train {OF_THE_MODEL}": "model/adapter_metadata model/adapters model/head_bias "
     "model/peft_format model/peft_settings stages/encoding training/batches training/loop "
     "training/prediction training/resume training/engines training/fast_engine training/labelled "
-    "training/plain_engine fast/attention fast/dropout fast/gelu fast/layers fast/machine "
-    "fast/network fast/packing fast/parameters fast/products training/graph_engine",
+    "training/plain_engine training/graph_engine fast/compiled_linear fast/compiled_passes "
+    "fast/extended_linear fast/layers fast/machine fast/network fast/packing fast/parameters "
+    "fast/passes fast/products fast/torch_passes kernels/compiler kernels/declared "
+    "kernels/library kernels/rows kernels/scalars",
     "train": "reporting/training_figures stages/train",
     f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/baseline_files "
     "stages/predictions",

@@ -1,6 +1,9 @@
 """What the machine is good at, and so in which dtype the large products are computed."""
 
+import ctypes
 import os
+from functools import lru_cache
+from importlib.util import find_spec
 
 import torch
 
@@ -45,6 +48,16 @@ def has_onednn_bf16() -> bool:
     """Whether oneDNN computes in bf16 on this CPU, be it by way of float32."""
     available = torch.backends.mkldnn.is_available()
     return available and _may_use("AVX512", torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@lru_cache
+def can_compile(device: torch.device) -> bool:
+    """Whether the passes between products can be compiled loops: on a CPU, where there are Numba
+    and the OpenMP whose threads run them, GNU's or Intel's.
+    """
+    if device.type != "cpu" or not (find_spec("numba") and find_spec("llvmlite")):
+        return False
+    return hasattr(ctypes.PyDLL(torch._C.__file__), "GOMP_parallel")
 
 
 def _may_use(instructions: str, is_present: bool) -> bool:

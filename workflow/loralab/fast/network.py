@@ -13,21 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from loralab.fast.attention import (
-    attend,
-    attend_backward,
-    beyond,
-    join_heads,
-    self_attention,
-    self_attention_backward,
-    split_heads,
-)
-from loralab.fast.dropout import NOTHING_DROPPED, Dropout
-from loralab.fast.gelu import activate, activate_backward
+from loralab.fast.extended_linear import ExtendedLinear
 from loralab.fast.layers import AdaptedLinear, LayerNorm
-from loralab.fast.machine import rows_multiple
+from loralab.fast.machine import can_compile, rows_multiple
 from loralab.fast.packing import PackedBatch
 from loralab.fast.parameters import FlatParameters
+from loralab.fast.passes import Passes
+from loralab.fast.torch_passes import TorchPasses
 from loralab.model.gpt2 import GPT2, Block
 from loralab.model.lora import adapter_layers
 
@@ -35,59 +27,77 @@ from loralab.model.lora import adapter_layers
 class _FeedForward:
     """x ↦ x + the feed-forward branch of a block."""
 
-    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
+    def __init__(
+        self,
+        block: Block,
+        linear: type[AdaptedLinear],
+        flat: FlatParameters | None,
+        dtype: torch.dtype,
+    ):
         self.norm = LayerNorm(block.ln_2)
-        self.widen = AdaptedLinear([block.mlp.c_fc], flat, dtype)
-        self.narrow = AdaptedLinear([block.mlp.c_proj], flat, dtype)
+        self.widen = linear([block.mlp.c_fc], flat, dtype)
+        self.narrow = linear([block.mlp.c_proj], flat, dtype)
         self.dtype, self.dropout = dtype, block.mlp.residual_dropout.p
 
-    def forward(
-        self, x: Tensor, drop: Dropout, wants_tape: bool
-    ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
-        normed, norm = self.norm.forward(x)
-        hidden, widen = self.widen.forward(normed, drop)
-        active, gelu = activate(hidden, self.narrow.held, wants_tape)
-        branch, narrow = self.narrow.forward_input(active, drop)
-        branch, mask = drop.forward(branch, self.dropout, in_place=True)
-        return x + branch, (norm, widen, gelu, narrow, mask)
+    def forward(self, x: Tensor, passes: Passes) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
+        normed = self.widen.room(len(x))
+        norm = passes.norm(x, self.norm, normed.x)
+        hidden, widen = self.widen.forward(normed, passes)
+        active = self.narrow.room(len(x))
+        passes.gelu(hidden, active.x)
+        branch, narrow = self.narrow.forward(active, passes)
+        x, kept = passes.added(x, branch, self.dropout)
+        return x, (norm, widen, hidden, narrow, kept)
 
-    def backward(self, dx: Tensor, saved: tuple, drop: Dropout) -> Tensor:  # (N, C) -> (N, C)
-        norm, widen, gelu, narrow, mask = saved
-        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropout)
-        dhidden = activate_backward(self.narrow.backward(dbranch, narrow, drop), gelu)
-        dnormed = self.widen.backward(dhidden, widen, drop)
-        return self.norm.backward(dnormed.to(dx.dtype), norm).add_(dx)
+    def backward(self, dx: Tensor, saved: tuple, passes: Passes) -> Tensor:  # (N, C) -> (N, C)
+        norm, widen, hidden, narrow, kept = saved
+        dbranch = passes.added_backward(dx, kept, self.dropout, self.dtype)
+        dhidden = passes.gelu_backward(self.narrow.backward(dbranch, narrow, passes), hidden)
+        dnormed = self.widen.backward(dhidden, widen, passes)
+        return passes.norm_backward(dnormed, self.norm, norm, dx)
 
 
 class _Attention:
     """x ↦ x + the attention branch of a block."""
 
-    def __init__(self, block: Block, flat: FlatParameters | None, dtype: torch.dtype):
+    def __init__(
+        self,
+        block: Block,
+        linear: type[AdaptedLinear],
+        flat: FlatParameters | None,
+        dtype: torch.dtype,
+    ):
         attn = block.attn
         self.norm, self.heads = LayerNorm(block.ln_1), attn.heads
         queries_keys_values = [attn.q_proj, attn.k_proj, attn.v_proj]
-        self.qkv = AdaptedLinear(queries_keys_values, flat, dtype)
-        self.project = AdaptedLinear([attn.c_proj], flat, dtype)
+        self.qkv = linear(queries_keys_values, flat, dtype)
+        self.project = linear([attn.c_proj], flat, dtype)
         self.dtype = dtype
-        self.dropouts = attn.attention_dropout.p, attn.residual_dropout.p
+        self.attention_dropout, self.dropout = attn.attention_dropout.p, attn.residual_dropout.p
 
     def forward(
-        self, x: Tensor, batch: PackedBatch, drop: Dropout
+        self, x: Tensor, batch: PackedBatch, passes: Passes
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
-        normed, norm = self.norm.forward(x)
-        qkv, inputs = self.qkv.forward(normed, drop)  # (N, 3C)
-        mixed, attended = self_attention(qkv, batch, self.heads, drop, self.dropouts[0])
-        branch, outputs = self.project.forward(mixed, drop)
-        branch, mask = drop.forward(branch, self.dropouts[1], in_place=True)
-        return x + branch, (norm, inputs, attended, outputs, mask)
+        qkv, norm, inputs = self._queries_keys_values(x, passes)
+        mixed = self.project.room(len(x))
+        attended = passes.attend(qkv, batch, self.heads, self.attention_dropout, mixed.x)
+        branch, outputs = self.project.forward(mixed, passes)
+        x, kept = passes.added(x, branch, self.dropout)
+        return x, (norm, inputs, attended, outputs, kept)
 
-    def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
-        norm, inputs, attended, outputs, mask = saved
-        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
-        dmixed = self.project.backward(dbranch, outputs, drop)
-        dqkv = self_attention_backward(dmixed, attended, drop, self.dropouts[0])
-        dnormed = self.qkv.backward(dqkv, inputs, drop, wants_dx)
-        return self.norm.backward(dnormed.to(dx.dtype), norm).add_(dx) if wants_dx else None
+    def _queries_keys_values(self, x: Tensor, passes: Passes) -> tuple[Tensor, tuple, tuple]:
+        normed = self.qkv.room(len(x))
+        norm = passes.norm(x, self.norm, normed.x)
+        qkv, inputs = self.qkv.forward(normed, passes)  # (N, 3C)
+        return qkv, norm, inputs
+
+    def backward(self, dx: Tensor, saved: tuple, passes: Passes, wants_dx: bool) -> Tensor | None:
+        norm, inputs, attended, outputs, kept = saved
+        dbranch = passes.added_backward(dx, kept, self.dropout, self.dtype)
+        dmixed = self.project.backward(dbranch, outputs, passes)
+        dqkv = passes.attend_backward(dmixed, attended, self.attention_dropout)
+        dnormed = self.qkv.backward(dqkv, inputs, passes, wants_dx)
+        return passes.norm_backward(dnormed, self.norm, norm, dx) if wants_dx else None
 
 
 class _LastAttention(_Attention):
@@ -98,35 +108,25 @@ class _LastAttention(_Attention):
     """
 
     def forward(
-        self, x: Tensor, batch: PackedBatch, drop: Dropout
+        self, x: Tensor, batch: PackedBatch, passes: Passes
     ) -> tuple[Tensor, tuple]:  # (N, C) -> (B, C)
-        normed, norm = self.norm.forward(x)
-        qkv, inputs = self.qkv.forward(normed, drop)  # (N, 3C)
-        q, kv = qkv.split([x.shape[1], 2 * x.shape[1]], dim=1)
-        k, v = split_heads(kv, batch, 2, self.heads)
-        q = q.index_select(0, batch.last).to(k.dtype).view(len(k), 1, -1)  # (B·H, 1, D)
-        hidden = beyond(batch, self.heads, k.dtype)
-        mixed, attended = attend(q, k, v, hidden, drop, self.dropouts[0])
-        branch, outputs = self.project.forward(mixed.view(batch.messages, -1), drop)
-        branch, mask = drop.forward(branch, self.dropouts[1], in_place=True)
-        saved = (batch, norm, inputs, attended, outputs, mask)
-        return x.index_select(0, batch.last) + branch, saved
+        qkv, norm, inputs = self._queries_keys_values(x, passes)
+        mixed = self.project.room(batch.messages)
+        attended = passes.attend_last(qkv, batch, self.heads, self.attention_dropout, mixed.x)
+        branch, outputs = self.project.forward(mixed, passes)
+        y, kept = passes.added(x.index_select(0, batch.last), branch, self.dropout)
+        return y, (batch, norm, inputs, attended, outputs, kept)
 
-    def backward(self, dx: Tensor, saved: tuple, drop: Dropout, wants_dx: bool) -> Tensor | None:
-        batch, norm, inputs, attended, outputs, mask = saved
-        dbranch = drop.backward(dx.to(self.dtype), mask, self.dropouts[1])
-        dmixed = self.project.backward(dbranch, outputs, drop).to(dx.dtype)  # (B, C)
-        dlast, dkv = torch.empty_like(attended.q), attended.k.new_empty(2, *attended.k.shape)
-        into = (dlast, *dkv)
-        attend_backward(dmixed.reshape(dlast.shape), attended, drop, self.dropouts[0], into)
-        dkv = join_heads(dkv, batch, self.dtype)  # (N, 2C)
-        dq = dkv.new_zeros(len(dkv), dx.shape[1])
-        dq.index_copy_(0, batch.last, dlast.view(dx.shape).to(self.dtype))
-        dnormed = self.qkv.backward(torch.cat([dq, dkv], dim=1), inputs, drop, wants_dx)
+    def backward(self, dx: Tensor, saved: tuple, passes: Passes, wants_dx: bool) -> Tensor | None:
+        batch, norm, inputs, attended, outputs, kept = saved
+        dbranch = passes.added_backward(dx, kept, self.dropout, self.dtype)
+        dmixed = self.project.backward(dbranch, outputs, passes)  # (B, C)
+        dqkv = passes.attend_last_backward(dmixed, attended, self.attention_dropout)
+        dnormed = self.qkv.backward(dqkv, inputs, passes, wants_dx)
         if not wants_dx:
             return None
-        dx_all = self.norm.backward(dnormed.to(dx.dtype), norm)
-        return dx_all.index_add_(0, batch.last, dx)
+        dx_all = dx.new_zeros(dnormed.shape).index_copy_(0, batch.last, dx)
+        return passes.norm_backward(dnormed, self.norm, norm, dx_all)
 
 
 class FastClassifier:
@@ -138,17 +138,23 @@ class FastClassifier:
             are empty until `release` where they are laid out otherwise.
         dtype: of the products, and so of the frozen weights.
         trained: whether gradients will be asked for: head and adapters, nothing else, are trained.
+        is_captured: whether steps will be recorded as a GPU's graph, of PyTorch's operators alone.
     """
 
-    def __init__(self, model: GPT2, dtype: torch.dtype, trained: bool = True):
+    def __init__(
+        self, model: GPT2, dtype: torch.dtype, trained: bool = True, is_captured: bool = False
+    ):
         self.model = model
-        self.flat = FlatParameters(model, dtype) if trained else None
-        self.wide = model.head.weight.dtype
+        self.dtype, self.wide = dtype, model.head.weight.dtype
         self.rows_multiple = rows_multiple(dtype)  # of a batch's tokens
+        self.threads = torch.get_num_threads()
+        self.is_compiled = not is_captured and can_compile(model.head.weight.device)
+        self.flat = self._flat() if trained else None
+        linear = self._linear()
         *blocks, last = model.h
-        self.attentions = [_Attention(block, self.flat, dtype) for block in blocks]
-        self.attentions.append(_LastAttention(last, self.flat, dtype))
-        self.feed_forwards = [_FeedForward(block, self.flat, dtype) for block in model.h]
+        self.attentions = [_Attention(block, linear, self.flat, dtype) for block in blocks]
+        self.attentions.append(_LastAttention(last, linear, self.flat, dtype))
+        self.feed_forwards = [_FeedForward(block, linear, self.flat, dtype) for block in model.h]
         self.norm = LayerNorm(model.ln_f)
         adapted = [place for place, block in enumerate(model.h) if any(adapter_layers(block))]
         self.first_adapted = adapted[0] if adapted else len(model.h)
@@ -163,7 +169,34 @@ class FastClassifier:
         """Give the model its weights again, and each trained parameter a tensor of its own."""
         self.flat.release()
         for layer in self._layers():
-            layer.held.give_back()
+            layer.give_back()
+
+    def _flat(self) -> FlatParameters:
+        if self.is_compiled:
+            return FlatParameters(self.model, self.wide, self.threads)
+        return FlatParameters(self.model, self.dtype)
+
+    # What is compiled wants Numba, which a machine with a GPU may not have: imported when needed.
+
+    def _linear(self) -> type[AdaptedLinear]:
+        if not self.is_compiled:
+            return ExtendedLinear
+        from loralab.fast.compiled_linear import CompiledLinear
+
+        return CompiledLinear
+
+    def passes(self, seed: int | None = None) -> Passes:
+        """The passes of a step; without a seed for its dropout nothing is dropped.
+
+        Those by PyTorch draw from its generator, which is seeded for it.
+        """
+        if not self.is_compiled:
+            if seed is not None:
+                torch.manual_seed(seed)
+            return TorchPasses(is_dropping=seed is not None)
+        from loralab.fast.compiled_passes import CompiledPasses
+
+        return CompiledPasses(self.dtype, self.wide, self.threads, seed)
 
     def _layers(self) -> Iterator[AdaptedLinear]:
         for part in (*self.attentions, *self.feed_forwards):
@@ -172,27 +205,27 @@ class FastClassifier:
     @torch.no_grad()
     def logits(self, batch: PackedBatch) -> Tensor:  # -> (B, labels)
         """Without dropout. `refresh` must have been called since adapters changed."""
-        hidden, _ = self._hidden(batch, NOTHING_DROPPED, len(self.attentions), [])
+        hidden, _ = self._hidden(batch, self.passes(), len(self.attentions), [])
         return self.model.head(hidden)
 
     @torch.no_grad()
     def add_gradients(
-        self, batch: PackedBatch, labels: Tensor, shares: Tensor, drop: Dropout
+        self, batch: PackedBatch, labels: Tensor, shares: Tensor, passes: Passes
     ) -> tuple[Tensor, Tensor]:
         """Add the gradients of the messages' losses, each times its share; their sum, and logits.
 
         Shares (B,) of 1/B make it the mean. `refresh` must have been called since adapters changed.
         """
         tape: list[tuple] = []
-        hidden, norm = self._hidden(batch, drop, self.first_adapted, tape)
+        hidden, norm = self._hidden(batch, passes, self.first_adapted, tape)
         loss, logits, dhidden = self._head(hidden, labels, shares)
         if tape:
-            self._backward(self.norm.backward(dhidden, norm), tape, drop)
+            self._backward(self.norm.backward(dhidden, norm), tape, passes)
             self.flat.add_work_gradients()
         return loss, logits
 
     def _hidden(
-        self, batch: PackedBatch, drop: Dropout, taped_from: int, tape: list[tuple]
+        self, batch: PackedBatch, passes: Passes, taped_from: int, tape: list[tuple]
     ) -> tuple[Tensor, tuple]:  # -> (B, C)
         """The final, normalised representation of each message's last token.
 
@@ -200,11 +233,11 @@ class FastClassifier:
         """
         tokens = functional.embedding(batch.ids, self.model.wte.weight).to(self.wide)
         x = tokens + functional.embedding(batch.positions, self.model.wpe.weight)
-        x, _ = drop.forward(x, self.model.embedding_dropout.p)
+        x = passes.dropped(x, self.model.embedding_dropout.p)
         for place, parts in enumerate(zip(self.attentions, self.feed_forwards, strict=True)):
             attention, feed_forward = parts
-            x, attended = attention.forward(x, batch, drop)
-            x, fed = feed_forward.forward(x, drop, place >= taped_from)
+            x, attended = attention.forward(x, batch, passes)
+            x, fed = feed_forward.forward(x, passes)
             if place >= taped_from:
                 tape.append((attended, fed))
         return self.norm.forward(x)
@@ -222,9 +255,9 @@ class FastClassifier:
             head.bias.grad.add_(dlogits.sum(dim=0))
         return loss, logits, dlogits @ head.weight
 
-    def _backward(self, dx: Tensor, tape: list[tuple], drop: Dropout) -> None:
+    def _backward(self, dx: Tensor, tape: list[tuple], passes: Passes) -> None:
         """From the last block down to the first that has adapters."""
         for place in reversed(range(self.first_adapted, len(self.attentions))):
             attended, fed = tape.pop()
-            dx = self.feed_forwards[place].backward(dx, fed, drop)
-            dx = self.attentions[place].backward(dx, attended, drop, place > self.first_adapted)
+            dx = self.feed_forwards[place].backward(dx, fed, passes)
+            dx = self.attentions[place].backward(dx, attended, passes, place > self.first_adapted)

@@ -18,9 +18,10 @@ class FlatParameters:
     Args:
         model: a classifier whose trainable parameters are its head and its adapters.
         dtype: of `work` and `work_gradients`, through which the products see adapters.
+        shares: how many threads have gradients of their own, which are then added up.
     """
 
-    def __init__(self, model: GPT2, dtype: torch.dtype):
+    def __init__(self, model: GPT2, dtype: torch.dtype, shares: int = 1):
         adapters = [layer for _, layer in adapter_layers(model)]
         head = list(model.head.parameters())
         self.parameters = [*head, *(a.lora_A for a in adapters), *(a.lora_B for a in adapters)]
@@ -34,7 +35,7 @@ class FlatParameters:
         )  # all but the Bs
         self.start = sum(p.numel() for p in head)  # of the adapters
         self.work = torch.empty(count - self.start, dtype=dtype, device=device)
-        self.work_gradients = torch.zeros_like(self.work)
+        self.work_gradients = self.work.new_zeros(shares, len(self.work))
         scalings = [torch.ones(self.plain - self.start, dtype=wide)]
         scalings += [torch.full((a.lora_B.numel(),), a.scaling, dtype=wide) for a in adapters]
         self.scalings = torch.cat(scalings).to(device)  # of each number in `work`
@@ -54,22 +55,24 @@ class FlatParameters:
         value.copy_(parameter.data)
         parameter.data, parameter.grad = value, gradient
 
-    def stacked(self, parameters: Sequence[nn.Parameter], width: int) -> tuple[Tensor, Tensor]:
-        """The rows (·, width) of adjacent As or transposed Bs in `work`, and their gradients."""
+    def span(self, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+        """The numbers of adjacent As or transposed Bs in `work`, and their gradients' first share,
+        from which the next one is `len(self.work)` numbers away.
+        """
         begin = self._places[parameters[0]].start - self.start
         end = self._places[parameters[-1]].stop - self.start
-        return (
-            self.work[begin:end].view(-1, width),
-            self.work_gradients[begin:end].view(-1, width),
-        )
+        return self.work[begin:end], self.work_gradients[0, begin:end]
 
     def refresh(self) -> None:
         """Copy the adapters' present values into `work`, each B times its scaling."""
         self.work.copy_(self.values[self.start :] * self.scalings)
 
     def add_work_gradients(self) -> None:
-        """Add what the products left in `work_gradients` to the gradients."""
-        self.gradients[self.start :].addcmul_(self.work_gradients, self.scalings)
+        """Add what the backward pass left in `work_gradients` to the gradients."""
+        shares = self.work_gradients
+        total = shares[0] if len(shares) == 1 else shares.sum(dim=0)
+        self.gradients[self.start :].addcmul_(total, self.scalings)
+        shares.zero_()
 
     def groups(self) -> list[tuple[nn.Parameter, bool]]:
         """The vector as one or two parameters for an optimiser; whether they are the Bs."""

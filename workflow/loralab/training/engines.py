@@ -51,7 +51,8 @@ def build_engine(model: GPT2, train: LabelledTexts, settings: Training, seed: in
     make = GraphEngine if device.type == "cuda" else FastEngine
     engine = make(model, train, settings, seed, dtype)
     compute = str(dtype).removeprefix("torch.")
-    engine.description = {"name": "fast", "reason": reason, "compute": compute}
+    passes = "compiled" if engine.network.is_compiled else "PyTorch"
+    engine.description = {"name": "fast", "reason": reason, "compute": compute, "passes": passes}
     return engine
 
 

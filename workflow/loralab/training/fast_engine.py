@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from loralab.config import Training
-from loralab.fast.dropout import Dropout
 from loralab.fast.network import FastClassifier
 from loralab.fast.parameters import flat_optimizer
+from loralab.fast.passes import Passes
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.batches import EncodedTexts, packed_batch
@@ -25,7 +25,7 @@ TOKENS_A_PART = 416
 
 
 class FastEngine:
-    """As `PlainEngine`, but that dropout is drawn anew from seed and step, by `fast.dropout`."""
+    """As `PlainEngine`, but that dropout is drawn anew from seed and step."""
 
     stride = 1
 
@@ -36,17 +36,17 @@ class FastEngine:
         settings: Training,
         seed: int,
         dtype: torch.dtype,
-        rates_on_device: bool = False,
+        is_captured: bool = False,
     ):
         self.train, self.settings, self.seed = train, settings, seed
-        self.network = FastClassifier(model, dtype)
+        self.network = FastClassifier(model, dtype, is_captured=is_captured)
         self.flat = self.network.flat
         self.optimizer = flat_optimizer(
             self.flat,
             settings.learning_rate,
             settings.loraplus_lr_ratio,
             settings.weight_decay,
-            rates_on_device,
+            rates_on_device=is_captured,
         )
 
     def take(self, step: int, batches: list[np.ndarray], rates: list[float]) -> list[dict]:
@@ -62,8 +62,8 @@ class FastEngine:
         set_learning_rate(self.optimizer, rate)
         self.network.refresh()
         self.flat.gradients.zero_()
-        drop = Dropout(stream_seed(self.seed, f"training/dropout/{step}"))
-        done = [self._accumulate(part, len(rows), drop) for part in self._parts(rows)]
+        passes = self.network.passes(stream_seed(self.seed, f"training/dropout/{step}"))
+        done = [self._accumulate(part, len(rows), passes) for part in self._parts(rows)]
         clip = self.settings.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self._trained(), clip)
         sums = {key: sum(part[key] for part in done) for key in done[0]}
@@ -80,16 +80,15 @@ class FastEngine:
         parts = max(self.settings.accumulation, -(-tokens // TOKENS_A_PART))
         return np.array_split(rows, min(parts, len(rows)))
 
-    def _accumulate(self, rows: np.ndarray, batch: int, drop: Dropout) -> dict:
+    def _accumulate(self, rows: np.ndarray, batch: int, passes: Passes) -> dict:
         """Add the gradient of these rows' share of a batch's mean loss; that share, and counts."""
         texts, network = self.train.texts, self.network
         packed = packed_batch(texts, rows, network.model.shape, network.rows_multiple)
         labels = torch.from_numpy(self.train.labels[rows])
         shares = torch.full((len(rows),), 1 / batch, dtype=self.flat.values.dtype)
-        # Not only without gradients, but without what PyTorch keeps about each tensor for them. On
-        # a GPU attention's own backward pass needs it.
-        with torch.inference_mode(not self.flat.values.is_cuda):
-            loss, logits = network.add_gradients(packed, labels, shares, drop)
+        # Not only without gradients, but without what PyTorch keeps about each tensor for them.
+        with torch.inference_mode(not passes.needs_autograd):
+            loss, logits = network.add_gradients(packed, labels, shares, passes)
         return {
             "tokens": int(texts.lengths[rows].sum()),
             "loss": loss.item(),

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from loralab.config import Training
-from loralab.fast.dropout import GeneratorDropout
 from loralab.fast.packing import PackedBatch
+from loralab.fast.torch_passes import TorchPasses
 from loralab.model.gpt2 import GPT2
 from loralab.randomness import stream_seed
 from loralab.training.fast_engine import FastEngine
@@ -33,7 +33,7 @@ class GraphEngine(FastEngine):
     def __init__(
         self, model: GPT2, train: LabelledTexts, settings: Training, seed: int, dtype: torch.dtype
     ):
-        super().__init__(model, train, settings, seed, dtype, rates_on_device=True)
+        super().__init__(model, train, settings, seed, dtype, is_captured=True)
         self.stride = settings.log_every
         self.device = model.head.weight.device
         self.padding_id, self.context = model.shape.end_of_text, model.shape.context
@@ -41,7 +41,7 @@ class GraphEngine(FastEngine):
         self.inputs = _StepInputs(settings, self.device)
         self.broken = torch.zeros((), device=self.device)  # 1 after a step that is not finite
         self.optimizer.grad_scale, self.optimizer.found_inf = None, self.broken
-        self.drop = GeneratorDropout()
+        self.passes = TorchPasses(is_dropping=True)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.pool = None  # of memory, which all graphs share: one runs at a time
 
@@ -98,7 +98,7 @@ class GraphEngine(FastEngine):
         for part, share in parts:
             batch = self._batch(part, length)
             labels = self.data.labels[part]
-            own, logits = self.network.add_gradients(batch, labels, share, self.drop)
+            own, logits = self.network.add_gradients(batch, labels, share, self.passes)
             loss = loss + own
             correct = correct + ((logits.argmax(dim=-1) == labels) & (share > 0)).sum()
         norm = torch.linalg.vector_norm(self.flat.gradients)

@@ -1,0 +1,587 @@
+"""The kernels: what is done with one row of each array.
+
+Of a matrix a kernel gets the row, of a vector all of it; `thread` says which thread it runs in.
+Dropout is given by two keys and a threshold of 2³² levels, 0 where nothing is dropped: what is kept
+follows from them and from a number's place, so that no pass needs to tell another.
+"""
+
+import math
+
+import numpy as np
+
+from loralab.kernels.declared import Integers, Products, Wide, helper, kernel
+from loralab.kernels.scalars import LEVELS, exp, factor_kept, greater, like, put, random_bits, wide
+
+_LINEAR = 2 * math.sqrt(2 / math.pi)  # GELU's tanh form is h·σ(2√(2/π)·(h + 0.044715·h³))
+_CUBIC = 0.044715 * _LINEAR
+
+
+@kernel
+def gelu(row, thread, width: int, h: Products, into: Products):
+    for i in range(width):
+        x = wide(h[i])
+        z = x * (like(x, _LINEAR) + like(x, _CUBIC) * x * x)
+        put(into, i, x / (like(x, 1) + exp(-z)))
+
+
+@kernel
+def gelu_backward(row, thread, width: int, dactive: Products, h: Products, into: Products):
+    for i in range(width):
+        x = wide(h[i])
+        square = x * x
+        z = x * (like(x, _LINEAR) + like(x, _CUBIC) * square)
+        s = like(x, 1) / (like(x, 1) + exp(-z))
+        slope = s + x * s * (like(x, 1) - s) * (like(x, _LINEAR) + like(x, 3 * _CUBIC) * square)
+        put(into, i, wide(dactive[i]) * slope)
+
+
+@kernel
+def norm(
+    row,
+    thread,
+    width: int,
+    x: Wide,
+    weight: Wide,
+    bias: Wide,
+    epsilon: Wide,
+    into: Products,
+    mean: Wide,
+    scale: Wide,
+):
+    total = like(x[0], 0)
+    for i in range(width):
+        total += x[i]
+    middle = total / like(total, width)
+    squares = like(total, 0)
+    for i in range(width):
+        squares += (x[i] - middle) * (x[i] - middle)
+    inverse = like(total, 1) / np.sqrt(squares / like(total, width) + epsilon[0])
+    for i in range(width):
+        put(into, i, (x[i] - middle) * inverse * weight[i] + bias[i])
+    mean[0] = middle
+    scale[0] = inverse
+
+
+@kernel
+def norm_backward(
+    row,
+    thread,
+    width: int,
+    dy: Products,
+    x: Wide,
+    weight: Wide,
+    mean: Wide,
+    scale: Wide,
+    dx: Wide,
+    into: Wide,
+):
+    """The gradient of x by way of the norm, and `dx`, which is its gradient otherwise."""
+    middle, inverse = mean[0], scale[0]
+    total = like(middle, 0)
+    along = like(middle, 0)
+    for i in range(width):
+        g = wide(dy[i]) * weight[i]
+        total += g
+        along += g * (x[i] - middle)
+    total = total / like(total, width)
+    along = along * inverse * inverse / like(total, width)
+    for i in range(width):
+        g = wide(dy[i]) * weight[i]
+        into[i] = dx[i] + inverse * (g - total - (x[i] - middle) * along)
+
+
+@kernel
+def dropped(row, thread, width: int, x: Wide, into: Wide, key: int, other_key: int, threshold: int):
+    scale = like(x[0], 1 / (1 - threshold / LEVELS))
+    for i in range(width):
+        into[i] = x[i] * factor_kept(row * width + i, key, other_key, threshold, scale)
+
+
+@kernel
+def dropped_backward(
+    row, thread, width: int, dy: Wide, into: Products, key: int, other_key: int, threshold: int
+):
+    scale = like(dy[0], 1 / (1 - threshold / LEVELS))
+    for i in range(width):
+        factor = factor_kept(row * width + i, key, other_key, threshold, scale)
+        put(into, i, dy[i] * factor)
+
+
+@kernel
+def added(
+    row,
+    thread,
+    width: int,
+    x: Wide,
+    branch: Products,
+    into: Wide,
+    key: int,
+    other_key: int,
+    threshold: int,
+):
+    """x and what is kept of a branch."""
+    scale = like(x[0], 1 / (1 - threshold / LEVELS))
+    for i in range(width):
+        factor = factor_kept(row * width + i, key, other_key, threshold, scale)
+        into[i] = x[i] + wide(branch[i]) * factor
+
+
+TILE = 384  # columns at a time, so that what is read and written again lies in a core's cache
+SCRATCH = 9 * TILE  # numbers that each thread has room for
+
+
+@helper
+def choose(row, width, begin, columns, key, other_key, threshold, factors, start):
+    """The factor of each number of a row's columns from `begin` on, put down from `start` on.
+
+    Either half of the random bits is one number's.
+    """
+    scale = like(factors[start], 1 / (1 - threshold / LEVELS))
+    nothing = like(scale, 0)
+    level = np.uint32(threshold >> 16)
+    half = columns // 2
+    for i in range(half):
+        place = np.uint32(row * width + begin + i)
+        bits = random_bits(place, np.uint32(key), np.uint32(other_key))
+        low_bits = np.uint32(bits & np.uint32(0xFFFF))
+        factors[start + i] = scale if np.uint32(bits >> np.uint32(16)) >= level else nothing
+        factors[start + half + i] = scale if low_bits >= level else nothing
+    if columns % 2 == 1:
+        place = np.uint32(row * width + begin + columns - 1)
+        bits = random_bits(place, np.uint32(key), np.uint32(other_key))
+        factors[start + columns - 1] = scale if np.uint32(bits >> 16) >= level else nothing
+
+
+@helper
+def dots_of_four(
+    count, rank, weights, from_weights, width, columns, rows, start, into, from_into, step
+):
+    """Add to into[k, r] the product of row k, of four at most, and row r of the weights."""
+    for r in range(rank):
+        one = two = three = four = like(rows[start], 0)
+        first = from_weights + r * width
+        for i in range(columns):
+            weight = weights[first + i]
+            one += weight * rows[start + i]
+            two += weight * rows[start + TILE + i]
+            three += weight * rows[start + 2 * TILE + i]
+            four += weight * rows[start + 3 * TILE + i]
+        place = from_into + r
+        into[place] += one
+        if count > 1:
+            into[place + step] += two
+        if count > 2:
+            into[place + 2 * step] += three
+        if count > 3:
+            into[place + 3 * step] += four
+
+
+@helper
+def outer_of_four(count, rank, left, from_left, step, columns, rows, start, into, from_into, width):
+    """Add to into[r] the sum of left[k, r] times row k, of four at most; those beyond are 0."""
+    for r in range(rank):
+        place = from_left + r
+        one = left[place]
+        two = left[place + step] if count > 1 else like(one, 0)
+        three = left[place + 2 * step] if count > 2 else like(one, 0)
+        four = left[place + 3 * step] if count > 3 else like(one, 0)
+        first = from_into + r * width
+        for i in range(columns):
+            into[first + i] += (
+                one * rows[start + i]
+                + two * rows[start + TILE + i]
+                + three * rows[start + 2 * TILE + i]
+                + four * rows[start + 3 * TILE + i]
+            )
+
+
+@helper
+def combine(rank, left, from_left, weights, from_weights, width, columns, into, start):
+    """Put down the sum of left[r] times row r of the weights, eight rows at a time."""
+    whole = rank - rank % 8
+    if whole == 0:
+        for i in range(columns):
+            into[start + i] = 0
+    for r in range(0, whole, 8):
+        place = from_left + r
+        l0, l1, l2, l3 = left[place], left[place + 1], left[place + 2], left[place + 3]
+        l4, l5, l6, l7 = left[place + 4], left[place + 5], left[place + 6], left[place + 7]
+        w0 = from_weights + r * width
+        w1, w2, w3, w4 = w0 + width, w0 + 2 * width, w0 + 3 * width, w0 + 4 * width
+        w5, w6, w7 = w0 + 5 * width, w0 + 6 * width, w0 + 7 * width
+        for i in range(columns):
+            near = l0 * weights[w0 + i] + l1 * weights[w1 + i]
+            near += l2 * weights[w2 + i] + l3 * weights[w3 + i]
+            far = l4 * weights[w4 + i] + l5 * weights[w5 + i]
+            far += l6 * weights[w6 + i] + l7 * weights[w7 + i]
+            into[start + i] = near + far if r == 0 else into[start + i] + near + far
+    for r in range(whole, rank):
+        one = left[from_left + r]
+        first = from_weights + r * width
+        for i in range(columns):
+            into[start + i] += one * weights[first + i]
+
+
+@helper
+def put_down(count, array, from_array, step, columns, rows, start):
+    """Four rows of an array, those beyond `count` as 0."""
+    for k in range(4):
+        first, to = from_array + k * step, start + k * TILE
+        if k < count:
+            for i in range(columns):
+                rows[to + i] = wide(array[first + i])
+        else:
+            for i in range(columns):
+                rows[to + i] = 0
+
+
+@helper
+def put_down_kept(
+    row, count, x, from_x, step, width, begin, columns, key, other_key, threshold, rows, start
+):
+    """What dropout keeps of four rows of x, those beyond `count` as 0."""
+    for k in range(4):
+        first, to = from_x + k * step, start + k * TILE
+        if k < count:
+            choose(row + k, width, begin, columns, key, other_key, threshold, rows, to)
+            for i in range(columns):
+                rows[to + i] *= wide(x[first + i])
+        else:
+            for i in range(columns):
+                rows[to + i] = 0
+
+
+@helper
+def key_of_adapter(key, adapter):
+    return np.uint32(key + adapter * 0x9E3779B9)
+
+
+# The adapters of a layer, one after the other: of each, where its rank begins among all ranks, its
+# rank, the first of its columns of the output, how many they are, and where its B begins. With
+# dropout each has a key of its own.
+PART = 5
+
+
+@kernel
+def adapter_inputs(
+    row,
+    rows,
+    thread,
+    width: int,
+    adapters: int,
+    parts: Integers,
+    x: Products,
+    x_step: int,
+    a: Wide,
+    low: Wide,
+    low_step: int,
+    scratch: Wide,
+    key: int,
+    other_key: int,
+    threshold: int,
+):
+    """x·Aᵀ of each adapter, of what dropout keeps of x."""
+    seen = thread * SCRATCH
+    for i in range(rows * low_step):
+        low[i] = 0
+    for begin in range(0, width, TILE):
+        columns = min(TILE, width - begin)
+        for first in range(0, rows, 4):
+            count = min(4, rows - first)
+            from_x = first * x_step + begin
+            for e in range(adapters):
+                start, rank = parts[e * PART], parts[e * PART + 1]
+                if threshold != 0:
+                    put_down_kept(
+                        row + first,
+                        count,
+                        x,
+                        from_x,
+                        x_step,
+                        width,
+                        begin,
+                        columns,
+                        key,
+                        key_of_adapter(other_key, e),
+                        threshold,
+                        scratch,
+                        seen,
+                    )
+                elif e == 0:
+                    put_down(count, x, from_x, x_step, columns, scratch, seen)
+                from_a, from_low = start * width + begin, first * low_step + start
+                dots_of_four(
+                    count, rank, a, from_a, width, columns, scratch, seen, low, from_low, low_step
+                )
+
+
+@kernel
+def adapter_inputs_backward(
+    row,
+    rows,
+    thread,
+    width: int,
+    adapters: int,
+    parts: Integers,
+    dlow: Wide,
+    low_step: int,
+    x: Products,
+    x_step: int,
+    a: Wide,
+    da: Wide,
+    da_step: int,
+    dx: Products,
+    dx_step: int,
+    wants_dx: int,
+    scratch: Wide,
+    key: int,
+    other_key: int,
+    threshold: int,
+):
+    """Add to dx, where it is wanted, what flows back from `low`, and to the gradients of each A.
+
+    Each thread has gradients of its own, `da_step` from the last one's.
+    """
+    kept = thread * SCRATCH
+    total = kept + 4 * TILE
+    flow = total + 4 * TILE
+    for begin in range(0, width, TILE):
+        columns = min(TILE, width - begin)
+        for first in range(0, rows, 4):
+            count = min(4, rows - first)
+            from_x = first * x_step + begin
+            for e in range(adapters):
+                start, rank = parts[e * PART], parts[e * PART + 1]
+                from_a, from_low = start * width + begin, first * low_step + start
+                for k in range(4):
+                    factors = kept + k * TILE
+                    if k < count:
+                        choose(
+                            row + first + k,
+                            width,
+                            begin,
+                            columns,
+                            key,
+                            key_of_adapter(other_key, e),
+                            threshold,
+                            scratch,
+                            factors,
+                        )
+                    else:
+                        for i in range(columns):
+                            scratch[factors + i] = 0
+                    if wants_dx and k < count:
+                        place = from_low + k * low_step
+                        combine(rank, dlow, place, a, from_a, width, columns, scratch, flow)
+                        to = total + k * TILE
+                        if e == 0:
+                            for i in range(columns):
+                                scratch[to + i] = scratch[flow + i] * scratch[factors + i]
+                        else:
+                            for i in range(columns):
+                                scratch[to + i] += scratch[flow + i] * scratch[factors + i]
+                    if k < count:
+                        for i in range(columns):
+                            scratch[factors + i] *= wide(x[from_x + k * x_step + i])
+                outer_of_four(
+                    count,
+                    rank,
+                    dlow,
+                    from_low,
+                    low_step,
+                    columns,
+                    scratch,
+                    kept,
+                    da,
+                    thread * da_step + from_a,
+                    width,
+                )
+            if wants_dx:
+                for k in range(count):
+                    to_dx, place = (first + k) * dx_step + begin, total + k * TILE
+                    for i in range(columns):
+                        put(dx, to_dx + i, wide(dx[to_dx + i]) + scratch[place + i])
+
+
+@kernel
+def adapter_updates(
+    row,
+    rows,
+    thread,
+    adapters: int,
+    parts: Integers,
+    low: Wide,
+    low_step: int,
+    b: Wide,
+    y: Products,
+    y_step: int,
+    scratch: Wide,
+):
+    """Add to y each adapter's update: `low` times its scaled B."""
+    update = thread * SCRATCH
+    for e in range(adapters):
+        start, rank = parts[e * PART], parts[e * PART + 1]
+        column, width = parts[e * PART + 2], parts[e * PART + 3]
+        for begin in range(0, width, TILE):
+            columns = min(TILE, width - begin)
+            from_b = parts[e * PART + 4] + begin
+            for k in range(rows):
+                from_low, to = k * low_step + start, k * y_step + column + begin
+                combine(rank, low, from_low, b, from_b, width, columns, scratch, update)
+                for i in range(columns):
+                    put(y, to + i, wide(y[to + i]) + scratch[update + i])
+
+
+@kernel
+def adapter_updates_backward(
+    row,
+    rows,
+    thread,
+    adapters: int,
+    parts: Integers,
+    dy: Products,
+    dy_step: int,
+    low: Wide,
+    low_step: int,
+    b: Wide,
+    db: Wide,
+    db_step: int,
+    dlow: Wide,
+    scratch: Wide,
+):
+    """The gradient of `low`; add to those of each scaled B. Threads as for `da` above."""
+    seen = thread * SCRATCH
+    for i in range(rows * low_step):
+        dlow[i] = 0
+    for e in range(adapters):
+        start, rank = parts[e * PART], parts[e * PART + 1]
+        column, width = parts[e * PART + 2], parts[e * PART + 3]
+        for begin in range(0, width, TILE):
+            columns = min(TILE, width - begin)
+            from_b = parts[e * PART + 4] + begin
+            for first in range(0, rows, 4):
+                count = min(4, rows - first)
+                from_low = first * low_step + start
+                from_dy = first * dy_step + column + begin
+                put_down(count, dy, from_dy, dy_step, columns, scratch, seen)
+                dots_of_four(
+                    count,
+                    rank,
+                    b,
+                    from_b,
+                    width,
+                    columns,
+                    scratch,
+                    seen,
+                    dlow,
+                    from_low,
+                    low_step,
+                )
+                outer_of_four(
+                    count,
+                    rank,
+                    low,
+                    from_low,
+                    low_step,
+                    columns,
+                    scratch,
+                    seen,
+                    db,
+                    thread * db_step + from_b,
+                    width,
+                )
+
+
+@helper
+def highest(numbers, count):
+    top = numbers[0]
+    for i in range(1, count):
+        top = greater(top, numbers[i])
+    return top
+
+
+@kernel
+def softmax(
+    row, thread, width: int, keys: int, depth: int, scores: Wide, visible: Integers, into: Wide
+):
+    """Of scores over √depth, as far as they are visible; `keys` tells how `visible` repeats."""
+    count = visible[row % keys]
+    scale = like(scores[0], 1 / math.sqrt(depth))
+    top = highest(scores, count)
+    total = like(top, 0)
+    for i in range(count):
+        power = exp((scores[i] - top) * scale)
+        into[i] = power
+        total += power
+    inverse = like(top, 1) / total
+    for i in range(count):
+        into[i] = into[i] * inverse
+    for i in range(count, width):
+        into[i] = 0
+
+
+@kernel
+def softmax_backward(
+    row, thread, width: int, depth: int, dseen: Wide, probabilities: Wide, seen: Wide, into: Wide
+):
+    """The gradient of scores; `seen` is what dropout left of probabilities."""
+    scale = like(dseen[0], 1 / math.sqrt(depth))
+    total = like(dseen[0], 0)
+    for i in range(width):
+        total += dseen[i] * seen[i]
+    for i in range(width):
+        into[i] = (dseen[i] * seen[i] - probabilities[i] * total) * scale
+
+
+@kernel
+def split(
+    row,
+    thread,
+    all_rows: int,
+    width: int,
+    parts: int,
+    heads: int,
+    messages: int,
+    longest: int,
+    x: Products,
+    places: Integers,
+    into: Wide,
+):
+    """A row's heads to their places in (parts, messages, heads, longest, width).
+
+    Places between this row's and the next one's are a message's end, which has no row: 0.
+    """
+    place = places[row]
+    following = places[row + 1] if row + 1 < all_rows else messages * longest
+    message, position = place // longest, place % longest
+    for part in range(parts):
+        for head in range(heads):
+            source = (part * heads + head) * width
+            start = (((part * messages + message) * heads + head) * longest + position) * width
+            for i in range(width):
+                into[start + i] = wide(x[source + i])
+            for i in range(width, (following - place) * width):
+                into[start + i] = 0
+
+
+@kernel
+def join(
+    row,
+    thread,
+    width: int,
+    parts: int,
+    heads: int,
+    messages: int,
+    longest: int,
+    into: Products,
+    places: Integers,
+    x: Wide,
+):
+    """The reverse of `split`."""
+    message, position = places[row] // longest, places[row] % longest
+    for part in range(parts):
+        for head in range(heads):
+            target = (part * heads + head) * width
+            start = (((part * messages + message) * heads + head) * longest + position) * width
+            for i in range(width):
+                put(into, target + i, x[start + i])
