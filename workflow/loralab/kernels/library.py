@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from array import array
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -46,7 +47,6 @@ class Library:
         self._threads = threads
         dtypes = {Products: products, Wide: wide, Integers: torch.int64}
         sizes = {kind: (dtype, dtype.itemsize) for kind, dtype in dtypes.items()}
-        self._arrays = [ctypes.c_int64 * count for count in range(64)]
         openmp = ctypes.PyDLL(torch._C.__file__)
         self._run = openmp.GOMP_parallel
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
@@ -81,8 +81,8 @@ class Library:
                 raise TypeError(f"{name}: an array whose rows do not lie in one piece")
             numbers.append(argument.data_ptr())
             numbers.append(steps[0] * size if len(steps) == 2 else 0)
-        given = self._arrays[len(numbers)](*numbers)
-        self._run(address, given, self._threads, 0)
+        given = array("q", numbers)
+        self._run(address, given.buffer_info()[0], self._threads, 0)
 
 
 def _load(compiled: Path) -> llvm.ExecutionEngine:
