@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from loralab.fast.machine import products_dtype, rows_multiple
+from loralab.fast import machine
+from loralab.fast.machine import can_compile, products_dtype, rows_multiple
 
 CPU = torch.device("cpu")
 
@@ -53,3 +54,23 @@ def test_float32_stays_float32_and_a_gpu_has_bf16(cpu):
 def test_rows_are_rounded_up_where_onednn_multiplies():
     assert rows_multiple(torch.bfloat16) == 32
     assert rows_multiple(torch.float32) == rows_multiple(torch.float64) == 1
+
+
+def test_loops_are_compiled_on_cpus_where_there_are_numba_and_a_known_openmp(monkeypatch):
+    can_compile.cache_clear()
+    assert can_compile(CPU)
+    assert not can_compile(torch.device("cuda"))
+    for name, value in (("find_spec", lambda name: None), ("ctypes", NoOpenMP)):
+        can_compile.cache_clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(machine, name, value)
+            assert not can_compile(CPU)
+    can_compile.cache_clear()
+
+
+class NoOpenMP:
+    """In place of ctypes: a library without an entry for parallel regions."""
+
+    @staticmethod
+    def PyDLL(path):
+        return object()

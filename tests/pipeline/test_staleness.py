@@ -182,8 +182,8 @@ MODULES = {
     "training/prediction training/resume training/engines training/fast_engine training/labelled "
     "training/plain_engine training/graph_engine fast/compiled_linear fast/compiled_passes "
     "fast/extended_linear fast/layers fast/machine fast/network fast/packing fast/parameters "
-    "fast/passes fast/products fast/torch_passes kernels/compiler kernels/declared "
-    "kernels/library kernels/rows kernels/scalars",
+    "fast/passes fast/products fast/torch_passes kernels/adapters kernels/attention "
+    "kernels/compiler kernels/declared kernels/library kernels/passes kernels/scalars",
     "train": "reporting/training_figures stages/train",
     f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/baseline_files "
     "stages/predictions",
@@ -304,7 +304,9 @@ def copy_of_the_package(tmp_path_factory) -> Path:
 
 
 def test_every_file_of_the_package_has_a_row():
-    files = {path for path in PACKAGE.rglob("*.*") if path.is_file() and "__pycache__" not in path.parts}
+    files = {
+        path for path in PACKAGE.rglob("*.*") if path.is_file() and "__pycache__" not in path.parts
+    }
     names = {path.relative_to(PACKAGE).as_posix() for path in files if path.stat().st_size}
     assert names == set(CODE)
 

@@ -127,8 +127,11 @@ def test_what_the_fast_engine_cannot_train_the_plain_one_does_and_says_why(train
         train("fast", lora_settings=OBSTACLES[obstacle])
 
 
-def test_the_engine_that_was_asked_for_is_taken_and_recorded(train):
-    assert train("auto")[3].engine["name"] == "fast"
+def test_the_engine_that_was_asked_for_is_taken_and_recorded(train, monkeypatch):
+    fast = train("auto")[3].engine
+    assert (fast["name"], fast["passes"]) == ("fast", "compiled")
+    monkeypatch.setattr("loralab.fast.network.can_compile", lambda device: False)
+    assert train("auto")[3].engine == fast | {"passes": "PyTorch"}
     plain = train("plain")[3].engine
     assert plain == {"name": "plain", "reason": "asked for", "compute": "float32"}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from loralab.fast.compiled_passes import CompiledPasses
+from loralab.fast.compiled_passes import CompiledPasses, Selection
 from loralab.fast.layers import AdaptedLinear, Layers
 from loralab.fast.machine import can_lay_out
 from loralab.fast.parameters import FlatParameters
@@ -31,12 +31,15 @@ class CompiledLinear(AdaptedLinear):
         # large, and leave the model as it is.
         is_laid_out = flat is not None and can_lay_out(dtype, layers[0].weight.device)
         self.held = (LaidOutWeight if is_laid_out else Weight)(layers, dtype)
+        updated = sum(e.b.shape[1] for e in self.adapters)
+        # By the update, where that reaches every column.
+        self.adds_bias = self.held.wants_bias_added and updated == len(self.held.bias)
         if self.adapters:
             self.share_step = len(flat.work)  # from one thread's gradients to the next one's
             self.parts = torch.tensor(self._parts()).flatten()
 
     def _parts(self) -> list[tuple[int, ...]]:
-        """Of each adapter what kernels want to know of it: see `kernels.rows.PART`."""
+        """Of each adapter what kernels want to know of it: see `kernels.adapters.PART`."""
         parts, start = [], 0
         for e in self.adapters:
             rank, width = e.b.shape
@@ -51,11 +54,12 @@ class CompiledLinear(AdaptedLinear):
         return Input(torch.empty(rows, self.inputs, dtype=self.dtype))
 
     def forward(self, given: Input, passes: CompiledPasses) -> tuple[Tensor, tuple]:
-        y = self.held.forward(given.x)
+        y = self.held.forward(given.x, None if self.adds_bias else self.held.bias)
         if not self.adapters:
             return y, ()
-        low, kept = passes.adapter_inputs(given.x, self)
-        passes.adapter_updates(low, y, self)
+        kept = passes.select(self.dropout)
+        low = self._low(given.x, passes, kept)
+        self._update(y, low, passes)
         return y, (given.x, low, kept)
 
     def backward(
@@ -64,9 +68,43 @@ class CompiledLinear(AdaptedLinear):
         dx = self.held.backward(dy) if wants_dx else None
         if self.adapters:
             x, low, kept = saved
-            dlow = passes.adapter_updates_backward(dy, low, self)
-            passes.adapter_inputs_backward(dlow, x, dx, kept, self)
+            dlow = self._update_backward(dy, low, passes)
+            self._low_backward(dlow, x, dx, passes, kept)
         return dx
 
     def give_back(self) -> None:
         self.held.give_back()
+
+    def _low(self, x: Tensor, passes: CompiledPasses, kept: Selection) -> Tensor:
+        """x·Aᵀ of each adapter, (N, R) and wide, of what dropout keeps of x."""
+        rows, width = x.shape
+        low = self.a.new_empty(rows, self.rank)
+        sizes = (width, len(self.adapters), self.parts, x, x.stride(0))
+        scratch = passes.scratch
+        passes.run("adapter_inputs", rows, *sizes, self.a, low, self.rank, scratch, *kept)
+        return low
+
+    def _update(self, y: Tensor, low: Tensor, passes: CompiledPasses) -> None:
+        """Add each adapter's update to the output, (N, out), and the bias if that is left to it."""
+        sizes = (len(self.adapters), self.parts, low, self.rank, self.b)
+        bias = (self.held.bias, int(self.adds_bias))
+        passes.run("adapter_updates", len(y), *sizes, *bias, y, y.stride(0), passes.scratch)
+
+    def _update_backward(self, dy: Tensor, low: Tensor, passes: CompiledPasses) -> Tensor:
+        """The gradient of `low`; that of B is added to what each thread has."""
+        dlow = torch.empty_like(low)
+        sizes = (len(self.adapters), self.parts, dy, dy.stride(0), low, self.rank)
+        gradient = (self.b, self.b_gradient, self.share_step)
+        passes.run("adapter_updates_backward", len(dy), *sizes, *gradient, dlow, passes.scratch)
+        return dlow
+
+    def _low_backward(
+        self, dlow: Tensor, x: Tensor, dx: Tensor | None, passes: CompiledPasses, kept: Selection
+    ) -> None:
+        """Add to dx, where it is wanted, what flows back, and to the gradient of A."""
+        rows, width = x.shape
+        to = x if dx is None else dx
+        sizes = (width, len(self.adapters), self.parts, dlow, self.rank, x, x.stride(0))
+        gradient = (self.a, self.a_gradient, self.share_step)
+        where = (to, to.stride(0), int(dx is not None), passes.scratch)
+        passes.run("adapter_inputs_backward", rows, *sizes, *gradient, *where, *kept)

@@ -7,7 +7,7 @@ Shapes: N rows of a batch, B messages, T rows of the longest, H heads of D numbe
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +15,9 @@ from torch import Tensor
 
 from loralab.fast.layers import LayerNorm
 from loralab.fast.packing import PackedBatch
+from loralab.kernels.adapters import SCRATCH
+from loralab.kernels.declared import MOST_SHARES
 from loralab.kernels.library import library
-from loralab.kernels.rows import SCRATCH
-
-if TYPE_CHECKING:
-    from loralab.fast.compiled_linear import CompiledLinear
 
 _LEVELS = 2**16  # a share that is dropped is a multiple of 1/65536
 
@@ -61,15 +59,16 @@ class CompiledPasses:
     def __init__(
         self, products: torch.dtype, wide: torch.dtype, threads: int, seed: int | None = None
     ):
-        self._run = library(products, wide, threads)
-        self._scratch = _scratch(threads * SCRATCH, wide)
+        self.run = library(products, wide, threads)
+        self.scratch = _scratch(min(threads, MOST_SHARES) * SCRATCH, wide)
         self.products, self.wide = products, wide
         self._bits = None if seed is None else np.random.SFC64(seed)
 
     def drops(self, share: float) -> bool:
         return self._bits is not None and round(share * _LEVELS) > 0
 
-    def _select(self, share: float) -> Selection:
+    def select(self, share: float) -> Selection:
+        """The next dropout's selection."""
         if not self.drops(share):
             return _ALL
         keys = int(self._bits.random_raw())
@@ -79,77 +78,42 @@ class CompiledPasses:
         rows, width = x.shape
         mean, scale = x.new_empty(2, rows, 1)
         numbers = (norm.weight, norm.bias, norm.epsilons)
-        self._run("norm", rows, width, x, *numbers, into, mean, scale)
+        self.run("norm", rows, width, x, *numbers, into, mean, scale)
         return x, mean, scale
 
     def norm_backward(self, dy: Tensor, norm: LayerNorm, kept: tuple, dx: Tensor) -> Tensor:
         x, mean, scale = kept
         into = torch.empty_like(dx)
         rows, width = x.shape
-        self._run("norm_backward", rows, width, dy, x, norm.weight, mean, scale, dx, into)
+        self.run("norm_backward", rows, width, dy, x, norm.weight, mean, scale, dx, into)
         return into
 
     def gelu(self, h: Tensor, into: Tensor) -> None:
-        self._run("gelu", *h.shape, h, into)
+        self.run("gelu", *h.shape, h, into)
 
     def gelu_backward(self, dactive: Tensor, h: Tensor) -> Tensor:
         dh = torch.empty_like(h)
-        self._run("gelu_backward", *h.shape, dactive, h, dh)
+        self.run("gelu_backward", *h.shape, dactive, h, dh)
         return dh
 
     def dropped(self, x: Tensor, share: float) -> Tensor:
         if not self.drops(share):
             return x
         y = torch.empty_like(x)
-        self._run("dropped", *x.shape, x, y, *self._select(share))
+        self.run("dropped", *x.shape, x, y, *self.select(share))
         return y
 
     def added(self, x: Tensor, branch: Tensor, share: float) -> tuple[Tensor, Selection]:
-        y, kept = torch.empty_like(x), self._select(share)
-        self._run("added", *x.shape, x, branch, y, *kept)
+        y, kept = torch.empty_like(x), self.select(share)
+        self.run("added", *x.shape, x, branch, y, *kept)
         return y, kept
 
     def added_backward(
         self, dx: Tensor, kept: Selection, share: float, dtype: torch.dtype
     ) -> Tensor:
         dbranch = torch.empty_like(dx, dtype=dtype)
-        self._run("dropped_backward", *dx.shape, dx, dbranch, *kept)
+        self.run("dropped_backward", *dx.shape, dx, dbranch, *kept)
         return dbranch
-
-    def adapter_inputs(self, x: Tensor, layer: "CompiledLinear") -> tuple[Tensor, Selection]:
-        """x·Aᵀ of each adapter of a layer, (N, R) and wide, of what dropout keeps of x."""
-        rows, width = x.shape
-        low, kept = x.new_empty(rows, layer.rank, dtype=self.wide), self._select(layer.dropout)
-        sizes = (width, len(layer.adapters), layer.parts, x, x.stride(0))
-        self._run("adapter_inputs", rows, *sizes, layer.a, low, layer.rank, self._scratch, *kept)
-        return low, kept
-
-    def adapter_inputs_backward(
-        self, dlow: Tensor, x: Tensor, dx: Tensor | None, kept: Selection, layer: "CompiledLinear"
-    ) -> None:
-        """Add to dx, where it is wanted, what flows back, and to the gradient of A."""
-        rows, width = x.shape
-        to = x if dx is None else dx
-        self._run(
-            "adapter_inputs_backward",
-            rows,
-            *(width, len(layer.adapters), layer.parts, dlow, layer.rank, x, x.stride(0)),
-            *(layer.a, layer.a_gradient, layer.share_step),
-            *(to, to.stride(0), int(dx is not None), self._scratch, *kept),
-        )
-
-    def adapter_updates(self, low: Tensor, y: Tensor, layer: "CompiledLinear") -> None:
-        """Add each adapter's update to a layer's output y, (N, out)."""
-        sizes = (len(layer.adapters), layer.parts, low, layer.rank, layer.b)
-        self._run("adapter_updates", len(y), *sizes, y, y.stride(0), self._scratch)
-
-    def adapter_updates_backward(self, dy: Tensor, low: Tensor, layer: "CompiledLinear") -> Tensor:
-        """The gradient of `low`; that of B is added."""
-        dlow = torch.empty_like(low)
-        sizes = (len(layer.adapters), layer.parts, dy, dy.stride(0), low, layer.rank)
-        gradient = (layer.b, layer.b_gradient, layer.share_step)
-        self._run("adapter_updates_backward", len(dy), *sizes, *gradient, dlow, self._scratch)
-        return dlow
 
     def attend(
         self, qkv: Tensor, batch: PackedBatch, heads: int, share: float, into: Tensor
@@ -199,7 +163,7 @@ class CompiledPasses:
         matrix = (-1, scores.shape[-1])
         scores, flat = scores.view(matrix), probabilities.view(matrix)
         sizes = (len(scores), scores.shape[1], len(visible), q.shape[-1])
-        self._run("softmax", *sizes, scores, visible, flat)
+        self.run("softmax", *sizes, scores, visible, flat)
         seen = self.dropped(flat, share).view(probabilities.shape)
         return torch.bmm(seen, v), _Attended(batch, q, k, v, probabilities, seen)
 
@@ -213,7 +177,7 @@ class CompiledPasses:
         matrix = (-1, dseen.shape[-1])
         parts = (part.view(matrix) for part in (dseen, kept.probabilities, kept.seen, dscores))
         sizes = (dseen.shape[0] * dseen.shape[1], dseen.shape[2], kept.q.shape[-1])
-        self._run("softmax_backward", *sizes, *parts)
+        self.run("softmax_backward", *sizes, *parts)
         torch.bmm(dscores, kept.k, out=dq)
         torch.bmm(dscores.transpose(1, 2), kept.q, out=dk)
 
@@ -223,14 +187,14 @@ class CompiledPasses:
         shape = (parts, batch.messages * heads, batch.longest, depth)
         into = x.new_empty(shape, dtype=self.wide)
         sizes = (depth, parts, heads, batch.messages, batch.longest)
-        self._run("split", len(x), len(x), *sizes, x, _places(batch), into.view(-1))
+        self.run("split", len(x), len(x), *sizes, x, _places(batch), into.view(-1))
         return into
 
     def _join(self, parts: Tensor, batch: PackedBatch, into: Tensor) -> Tensor:
         """The reverse: (parts, B·H, T, D) -> (N, parts·C)."""
         count, heads, longest, depth = parts.shape
         sizes = (depth, count, heads // batch.messages, batch.messages, longest)
-        self._run("join", len(into), *sizes, into, _places(batch), parts.view(-1))
+        self.run("join", len(into), *sizes, into, _places(batch), parts.view(-1))
         return into
 
 

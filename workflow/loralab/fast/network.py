@@ -20,6 +20,7 @@ from loralab.fast.packing import PackedBatch
 from loralab.fast.parameters import FlatParameters
 from loralab.fast.passes import Passes
 from loralab.fast.torch_passes import TorchPasses
+from loralab.kernels.declared import MOST_SHARES
 from loralab.model.gpt2 import GPT2, Block
 from loralab.model.lora import adapter_layers
 
@@ -173,7 +174,7 @@ class FastClassifier:
 
     def _flat(self) -> FlatParameters:
         if self.is_compiled:
-            return FlatParameters(self.model, self.wide, self.threads)
+            return FlatParameters(self.model, self.wide, min(self.threads, MOST_SHARES))
         return FlatParameters(self.model, self.dtype)
 
     # What is compiled wants Numba, which a machine with a GPU may not have: imported when needed.

@@ -15,6 +15,10 @@ from loralab.fast.layers import Layers, joined_bias
 class Weight:
     """The layers' weights one above the other; where there is one layer, its own."""
 
+    wants_bias_added = (
+        True  # by who passes over the output anyway; else PyTorch makes a pass for it
+    )
+
     def __init__(self, layers: Layers, dtype: torch.dtype):
         outputs = [layer.out_features for layer in layers]
         self.weight = layers[0].weight.detach().to(dtype)
@@ -25,8 +29,8 @@ class Weight:
                 layer.weight.data = part  # memory for one of them only
         self.bias = joined_bias(layers, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, in) -> (N, out)
-        return functional.linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:  # (N, in) -> (N, out)
+        return functional.linear(x, self.weight, bias)
 
     def backward(self, dy: Tensor) -> Tensor:  # (N, out) -> (N, in)
         return dy @ self.weight
@@ -43,6 +47,8 @@ class LaidOutWeight:
     `give_back`: memory for one of them only.
     """
 
+    wants_bias_added = False  # oneDNN does, as it writes the output
+
     def __init__(self, layers: Layers, dtype: torch.dtype):
         self.without = [layer if layer.weight.dtype == dtype else None for layer in layers]
         self.outputs = [layer.out_features for layer in layers]
@@ -57,8 +63,8 @@ class LaidOutWeight:
         """Laid out when first asked for, as not every layer's input has a gradient."""
         return _lay_out(self.weight.to_dense().t().contiguous())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _multiply(x, self.weight, self.bias)
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return _multiply(x, self.weight, bias)
 
     def backward(self, dy: Tensor) -> Tensor:
         return _multiply(dy, self._transposed)

@@ -14,11 +14,11 @@ from numba import types
 from numba.core import typing
 from numba.extending import intrinsic, overload, register_jitable
 
-import loralab.kernels.rows  # noqa: F401 (declares the kernels)
-from loralab.kernels import scalars
+from loralab.kernels import adapters, attention, passes, scalars  # noqa: F401 (they declare)
 from loralab.kernels.declared import (
     HELPERS,
     KERNELS,
+    MOST_SHARES,
     OPENMP,
     Integers,
     Products,
@@ -36,10 +36,11 @@ _thread_number, _thread_count = (
     types.ExternalFunction(name, typing.signature(types.int32)) for name in OPENMP
 )
 
-
-# Where LLVM prefers half of AVX512's width, it is for a clock that newer processors keep anyway.
-numba.config.CPU_NAME = llvm.get_host_cpu_name()
-numba.config.CPU_FEATURES = f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit"
+_features = llvm.get_host_cpu_features()
+if _features.get("avx512f"):
+    # LLVM prefers half of its width for a clock that newer processors keep anyway.
+    numba.config.CPU_NAME = llvm.get_host_cpu_name()
+    numba.config.CPU_FEATURES = f"{_features.flatten()},-prefer-256-bit"
 
 
 def compile_kernels(products: str, wide: str) -> bytes:
@@ -83,10 +84,11 @@ def _over_share(of_rows: Callable, kinds: list[types.Number | None]) -> Callable
 
     @numba.njit(types.void(_GIVEN), **OPTIONS)
     def run(given):
-        thread, threads = _thread_number(), _thread_count()
-        first = given[0] * thread // threads
-        count = given[0] * (thread + 1) // threads - first
-        of_rows(first, count, thread, *arguments(given, first))
+        thread, shares = _thread_number(), min(_thread_count(), MOST_SHARES)
+        if thread < shares:
+            first = given[0] * thread // shares
+            count = given[0] * (thread + 1) // shares - first
+            of_rows(first, count, thread, *arguments(given, first))
 
     return run
 
@@ -144,9 +146,11 @@ def _callable_from_c(compiled: Callable, name: str) -> llvm.ModuleRef:
     for part in (*module.functions, *module.global_variables):
         if not part.is_declaration and part.name != name:
             part.linkage = "internal"
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
+    cleaning = llvm.create_new_module_pass_manager()
+    cleaning.add_global_dead_code_eliminate_pass()
+    cleaning.run(
+        module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options())
+    )
     return module
 
 

@@ -42,5 +42,9 @@ def helper(function: Callable) -> Callable:
     return function
 
 
+# Threads that take part where each has scratch memory and gradients of its own, at most: a batch
+# has a few hundred rows, and the gradients have to be added up.
+MOST_SHARES = 16
+
 # By which a kernel asks which thread it runs in, and how many there are.
 OPENMP = ("omp_get_thread_num", "omp_get_num_threads")

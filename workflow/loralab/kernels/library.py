@@ -1,6 +1,6 @@
 """Passes over numbers as compiled loops: finds them, or has them compiled, and calls them.
 
-`rows.py` has the loops, `scalars.py` what they do with single numbers; `compiler.py` compiles them.
+`passes.py`, `adapters.py` and `attention.py` have the loops, `compiler.py` compiles them.
 
 Compiled code lies where Python puts its own, in `__pycache__`, by what it follows from. Kernels run
 in the threads that PyTorch has: others would take turns on the same cores with those, which stay
@@ -26,8 +26,8 @@ import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
-import loralab.kernels.rows  # noqa: F401 (declares the kernels)
 from loralab.errors import LoralabError
+from loralab.kernels import adapters, attention, passes  # noqa: F401 (they declare the kernels)
 from loralab.kernels.declared import (
     KERNELS,
     OPENMP,

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from loralab.kernels.adapters import PART, SCRATCH, TILE
+from loralab.kernels.declared import MOST_SHARES
 from loralab.kernels.library import library
-from loralab.kernels.rows import PART, SCRATCH, TILE
 from torch.nn import functional
 
 THREADS = 2
@@ -179,6 +180,7 @@ class Layer:
         self.x, self.dx = (drawn(rows, self.width, dtype=products) for _ in range(2))
         self.y, self.dy = (drawn(rows, self.outputs, dtype=products) for _ in range(2))
         self.low, self.dlow = (torch.randn(rows, self.rank, dtype=wide) for _ in range(2))
+        self.bias = drawn(self.outputs, dtype=products)
         self.scratch = nothing(THREADS * SCRATCH, dtype=wide)
 
     def exact(self):
@@ -190,9 +192,9 @@ class Layer:
             yield ranks, columns, whole[ranks], b
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 16])
+@pytest.mark.parametrize(("rows", "has_bias"), [(1, 1), (2, 0), (7, 1), (16, 0)])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_adapters_beside_a_product(run, products, wide, drawn, layer, rows):
+def test_adapters_beside_a_product(run, products, wide, drawn, layer, rows, has_bias):
     of = Layer(LAYERS[layer], rows, products, wide, drawn)
     adapters, step = len(of.each), len(of.a) + len(of.b)
     y, dx = of.y.clone(), of.dx.clone()
@@ -208,7 +210,7 @@ def test_adapters_beside_a_product(run, products, wide, drawn, layer, rows):
     run(
         "adapter_updates",
         rows,
-        *(*given, of.low, of.rank, of.b, y, y.stride(0), of.scratch),
+        *(*given, of.low, of.rank, of.b, of.bias, has_bias, y, y.stride(0), of.scratch),
     )
     run(
         "adapter_updates_backward",
@@ -229,6 +231,7 @@ def test_adapters_beside_a_product(run, products, wide, drawn, layer, rows):
         close(low[:, ranks], x @ a.t(), 30)
         close(dlow[:, ranks], dy[:, columns] @ b.t(), 30)
         expected_y[:, columns] += of.low[:, ranks].double() @ b
+        expected_y[:, columns] += has_bias * of.bias[columns].double()
         expected_dx += of.dlow[:, ranks].double() @ a
         expected_a.append((of.dlow[:, ranks].double().t() @ x).flatten())
         expected_b.append((of.low[:, ranks].double().t() @ dy[:, columns]).flatten())
@@ -343,3 +346,24 @@ def test_random_bits_are_those_of_numpy():
         bits = random_bits(np.arange(300, dtype=np.uint32), np.uint32(77), np.uint32(99))
     kept = selected(3, 100, 77, 99).flatten().bool().numpy()
     assert np.array_equal(kept, bits >= 2**31)
+
+
+def test_a_few_threads_alone_have_scratch_and_gradients_of_their_own():
+    """With more of them than that, the others take no rows."""
+    run = library(torch.float32, torch.float32, 2 * MOST_SHARES)
+    rows, outputs, rank = 3 * MOST_SHARES + 1, 24, 4
+    parts = torch.tensor([0, rank, 0, outputs, 0])
+    drawn = torch.Generator().manual_seed(2)
+    dy, low, b = (
+        torch.randn(shape, generator=drawn)
+        for shape in ((rows, outputs), (rows, rank), (rank, outputs))
+    )
+    shares = torch.zeros((MOST_SHARES + 1) * rank * outputs)
+    scratch = torch.zeros((MOST_SHARES + 1) * SCRATCH)
+    dlow = nothing(rows, rank, dtype=torch.float32)
+    given = (1, parts, dy, outputs, low, rank, b.flatten(), shares, rank * outputs, dlow)
+    run("adapter_updates_backward", rows, *given, scratch)
+    close(dlow, dy @ b.t(), 30)
+    *taken, beyond = shares.view(-1, rank, outputs)
+    close(sum(taken), low.t() @ dy, 30)
+    assert (beyond == 0).all() and (scratch[-SCRATCH:] == 0).all()

@@ -1,132 +1,15 @@
-"""The kernels: what is done with one row of each array.
+"""Kernels for the adapters of a layer: x ↦ x·Aᵀ, its product with s·B, and the gradients.
 
-Of a matrix a kernel gets the row, of a vector all of it; `thread` says which thread it runs in.
-Dropout is given by two keys and a threshold of 2³² levels, 0 where nothing is dropped: what is kept
-follows from them and from a number's place, so that no pass needs to tell another.
+They take all rows of a thread, whose arrays begin at the first of them; so many columns at a time
+that what they read and write again lies in a core's cache.
 """
-
-import math
 
 import numpy as np
 
 from loralab.kernels.declared import Integers, Products, Wide, helper, kernel
-from loralab.kernels.scalars import LEVELS, exp, factor_kept, greater, like, put, random_bits, wide
+from loralab.kernels.scalars import LEVELS, like, put, random_bits, wide
 
-_LINEAR = 2 * math.sqrt(2 / math.pi)  # GELU's tanh form is h·σ(2√(2/π)·(h + 0.044715·h³))
-_CUBIC = 0.044715 * _LINEAR
-
-
-@kernel
-def gelu(row, thread, width: int, h: Products, into: Products):
-    for i in range(width):
-        x = wide(h[i])
-        z = x * (like(x, _LINEAR) + like(x, _CUBIC) * x * x)
-        put(into, i, x / (like(x, 1) + exp(-z)))
-
-
-@kernel
-def gelu_backward(row, thread, width: int, dactive: Products, h: Products, into: Products):
-    for i in range(width):
-        x = wide(h[i])
-        square = x * x
-        z = x * (like(x, _LINEAR) + like(x, _CUBIC) * square)
-        s = like(x, 1) / (like(x, 1) + exp(-z))
-        slope = s + x * s * (like(x, 1) - s) * (like(x, _LINEAR) + like(x, 3 * _CUBIC) * square)
-        put(into, i, wide(dactive[i]) * slope)
-
-
-@kernel
-def norm(
-    row,
-    thread,
-    width: int,
-    x: Wide,
-    weight: Wide,
-    bias: Wide,
-    epsilon: Wide,
-    into: Products,
-    mean: Wide,
-    scale: Wide,
-):
-    total = like(x[0], 0)
-    for i in range(width):
-        total += x[i]
-    middle = total / like(total, width)
-    squares = like(total, 0)
-    for i in range(width):
-        squares += (x[i] - middle) * (x[i] - middle)
-    inverse = like(total, 1) / np.sqrt(squares / like(total, width) + epsilon[0])
-    for i in range(width):
-        put(into, i, (x[i] - middle) * inverse * weight[i] + bias[i])
-    mean[0] = middle
-    scale[0] = inverse
-
-
-@kernel
-def norm_backward(
-    row,
-    thread,
-    width: int,
-    dy: Products,
-    x: Wide,
-    weight: Wide,
-    mean: Wide,
-    scale: Wide,
-    dx: Wide,
-    into: Wide,
-):
-    """The gradient of x by way of the norm, and `dx`, which is its gradient otherwise."""
-    middle, inverse = mean[0], scale[0]
-    total = like(middle, 0)
-    along = like(middle, 0)
-    for i in range(width):
-        g = wide(dy[i]) * weight[i]
-        total += g
-        along += g * (x[i] - middle)
-    total = total / like(total, width)
-    along = along * inverse * inverse / like(total, width)
-    for i in range(width):
-        g = wide(dy[i]) * weight[i]
-        into[i] = dx[i] + inverse * (g - total - (x[i] - middle) * along)
-
-
-@kernel
-def dropped(row, thread, width: int, x: Wide, into: Wide, key: int, other_key: int, threshold: int):
-    scale = like(x[0], 1 / (1 - threshold / LEVELS))
-    for i in range(width):
-        into[i] = x[i] * factor_kept(row * width + i, key, other_key, threshold, scale)
-
-
-@kernel
-def dropped_backward(
-    row, thread, width: int, dy: Wide, into: Products, key: int, other_key: int, threshold: int
-):
-    scale = like(dy[0], 1 / (1 - threshold / LEVELS))
-    for i in range(width):
-        factor = factor_kept(row * width + i, key, other_key, threshold, scale)
-        put(into, i, dy[i] * factor)
-
-
-@kernel
-def added(
-    row,
-    thread,
-    width: int,
-    x: Wide,
-    branch: Products,
-    into: Wide,
-    key: int,
-    other_key: int,
-    threshold: int,
-):
-    """x and what is kept of a branch."""
-    scale = like(x[0], 1 / (1 - threshold / LEVELS))
-    for i in range(width):
-        factor = factor_kept(row * width + i, key, other_key, threshold, scale)
-        into[i] = x[i] + wide(branch[i]) * factor
-
-
-TILE = 384  # columns at a time, so that what is read and written again lies in a core's cache
+TILE = 384  # columns at a time
 SCRATCH = 9 * TILE  # numbers that each thread has room for
 
 
@@ -413,11 +296,13 @@ def adapter_updates(
     low: Wide,
     low_step: int,
     b: Wide,
+    bias: Products,
+    has_bias: int,
     y: Products,
     y_step: int,
     scratch: Wide,
 ):
-    """Add to y each adapter's update: `low` times its scaled B."""
+    """Add to y each adapter's update, `low` times its scaled B, and a bias if there is one."""
     update = thread * SCRATCH
     for e in range(adapters):
         start, rank = parts[e * PART], parts[e * PART + 1]
@@ -428,6 +313,9 @@ def adapter_updates(
             for k in range(rows):
                 from_low, to = k * low_step + start, k * y_step + column + begin
                 combine(rank, low, from_low, b, from_b, width, columns, scratch, update)
+                if has_bias:
+                    for i in range(columns):
+                        scratch[update + i] += wide(bias[column + begin + i])
                 for i in range(columns):
                     put(y, to + i, wide(y[to + i]) + scratch[update + i])
 
@@ -490,98 +378,3 @@ def adapter_updates_backward(
                     thread * db_step + from_b,
                     width,
                 )
-
-
-@helper
-def highest(numbers, count):
-    top = numbers[0]
-    for i in range(1, count):
-        top = greater(top, numbers[i])
-    return top
-
-
-@kernel
-def softmax(
-    row, thread, width: int, keys: int, depth: int, scores: Wide, visible: Integers, into: Wide
-):
-    """Of scores over √depth, as far as they are visible; `keys` tells how `visible` repeats."""
-    count = visible[row % keys]
-    scale = like(scores[0], 1 / math.sqrt(depth))
-    top = highest(scores, count)
-    total = like(top, 0)
-    for i in range(count):
-        power = exp((scores[i] - top) * scale)
-        into[i] = power
-        total += power
-    inverse = like(top, 1) / total
-    for i in range(count):
-        into[i] = into[i] * inverse
-    for i in range(count, width):
-        into[i] = 0
-
-
-@kernel
-def softmax_backward(
-    row, thread, width: int, depth: int, dseen: Wide, probabilities: Wide, seen: Wide, into: Wide
-):
-    """The gradient of scores; `seen` is what dropout left of probabilities."""
-    scale = like(dseen[0], 1 / math.sqrt(depth))
-    total = like(dseen[0], 0)
-    for i in range(width):
-        total += dseen[i] * seen[i]
-    for i in range(width):
-        into[i] = (dseen[i] * seen[i] - probabilities[i] * total) * scale
-
-
-@kernel
-def split(
-    row,
-    thread,
-    all_rows: int,
-    width: int,
-    parts: int,
-    heads: int,
-    messages: int,
-    longest: int,
-    x: Products,
-    places: Integers,
-    into: Wide,
-):
-    """A row's heads to their places in (parts, messages, heads, longest, width).
-
-    Places between this row's and the next one's are a message's end, which has no row: 0.
-    """
-    place = places[row]
-    following = places[row + 1] if row + 1 < all_rows else messages * longest
-    message, position = place // longest, place % longest
-    for part in range(parts):
-        for head in range(heads):
-            source = (part * heads + head) * width
-            start = (((part * messages + message) * heads + head) * longest + position) * width
-            for i in range(width):
-                into[start + i] = wide(x[source + i])
-            for i in range(width, (following - place) * width):
-                into[start + i] = 0
-
-
-@kernel
-def join(
-    row,
-    thread,
-    width: int,
-    parts: int,
-    heads: int,
-    messages: int,
-    longest: int,
-    into: Products,
-    places: Integers,
-    x: Wide,
-):
-    """The reverse of `split`."""
-    message, position = places[row] // longest, places[row] % longest
-    for part in range(parts):
-        for head in range(heads):
-            target = (part * heads + head) * width
-            start = (((part * messages + message) * heads + head) * longest + position) * width
-            for i in range(width):
-                put(into, target + i, x[start + i])
