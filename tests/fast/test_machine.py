@@ -66,6 +66,9 @@ def test_loops_are_compiled_on_cpus_where_there_are_numba_and_a_known_openmp(mon
             patched.setattr(machine, name, value)
             assert not can_compile(CPU)
     can_compile.cache_clear()
+    monkeypatch.setenv("LORALAB_COMPILE", "0")
+    assert not can_compile(CPU)
+    can_compile.cache_clear()
 
 
 class NoOpenMP:

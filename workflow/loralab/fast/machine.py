@@ -53,9 +53,11 @@ def has_onednn_bf16() -> bool:
 @lru_cache
 def can_compile(device: torch.device) -> bool:
     """Whether the passes between products can be compiled loops: on a CPU, where there are Numba
-    and the OpenMP whose threads run them, GNU's or Intel's.
+    and the OpenMP whose threads run them, GNU's or Intel's, unless LORALAB_COMPILE=0 forbids it.
     """
-    if device.type != "cpu" or not (find_spec("numba") and find_spec("llvmlite")):
+    if device.type != "cpu" or os.environ.get("LORALAB_COMPILE") == "0":
+        return False
+    if not (find_spec("numba") and find_spec("llvmlite")):
         return False
     return hasattr(ctypes.PyDLL(torch._C.__file__), "GOMP_parallel")
 

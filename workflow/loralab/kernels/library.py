@@ -110,7 +110,7 @@ def _compiled(products: str, wide: str) -> Path:
             why = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise LoralabError(
                 f"the fast path's kernels could not be compiled by Numba: {why[-1]}; "
-                "set training.engine to plain to do without them"
+                "LORALAB_COMPILE=0 does without them"
             )
     return file
 
