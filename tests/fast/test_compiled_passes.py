@@ -29,3 +29,9 @@ def test_where_nothing_is_dropped_x_itself_comes_back(seed):
     x = torch.ones(3, 4)
     assert step(seed).dropped(x, 0.0) is x
     assert not step(None).drops(0.5) and step(1).drops(0.5) and not step(1).drops(0.0)
+
+
+def test_of_a_share_close_to_all_a_65536th_is_kept_and_scaled_up():
+    dropped = step(3).dropped(torch.ones(1000, 1000), 0.9999999)
+    assert dropped.unique().tolist() == [0.0, 65536.0]
+    assert 2 <= (dropped > 0).sum() <= 40  # 15 are to be expected

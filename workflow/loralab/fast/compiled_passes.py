@@ -65,14 +65,14 @@ class CompiledPasses:
         self._bits = None if seed is None else np.random.SFC64(seed)
 
     def drops(self, share: float) -> bool:
-        return self._bits is not None and round(share * _LEVELS) > 0
+        return self._bits is not None and _level(share) > 0
 
     def select(self, share: float) -> Selection:
         """The next dropout's selection."""
         if not self.drops(share):
             return _ALL
         keys = int(self._bits.random_raw())
-        return Selection(keys % 2**32, keys >> 32, round(share * _LEVELS) << 16)
+        return Selection(keys % 2**32, keys >> 32, _level(share) << 16)
 
     def norm(self, x: Tensor, norm: LayerNorm, into: Tensor) -> tuple:
         rows, width = x.shape
@@ -196,6 +196,11 @@ class CompiledPasses:
         sizes = (depth, count, heads // batch.messages, batch.messages, longest)
         self.run("join", len(into), *sizes, into, _places(batch), parts.view(-1))
         return into
+
+
+def _level(share: float) -> int:
+    """The nearest level, of which the last would leave nothing to scale up."""
+    return min(round(share * _LEVELS), _LEVELS - 1)
 
 
 def _places(batch: PackedBatch) -> Tensor:
