@@ -7,14 +7,15 @@ last block only the last token's attention, projection and feed-forward, as noth
 Shapes: N tokens of a batch, B messages, T tokens in the longest, C the width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from loralab.fast.extended_linear import ExtendedLinear
-from loralab.fast.layers import AdaptedLinear, LayerNorm
+from loralab.fast.layers import AdaptedLinear, LayerNorm, Layers
 from loralab.fast.machine import can_compile, rows_multiple
 from loralab.fast.packing import PackedBatch
 from loralab.fast.parameters import FlatParameters
@@ -24,20 +25,16 @@ from loralab.kernels.declared import MOST_SHARES
 from loralab.model.gpt2 import GPT2, Block
 from loralab.model.lora import adapter_layers
 
+MakeLinear = Callable[[Layers], AdaptedLinear]
+
 
 class _FeedForward:
     """x ↦ x + the feed-forward branch of a block."""
 
-    def __init__(
-        self,
-        block: Block,
-        linear: type[AdaptedLinear],
-        flat: FlatParameters | None,
-        dtype: torch.dtype,
-    ):
+    def __init__(self, block: Block, linear: MakeLinear, dtype: torch.dtype):
         self.norm = LayerNorm(block.ln_2)
-        self.widen = linear([block.mlp.c_fc], flat, dtype)
-        self.narrow = linear([block.mlp.c_proj], flat, dtype)
+        self.widen = linear([block.mlp.c_fc])
+        self.narrow = linear([block.mlp.c_proj])
         self.dtype, self.dropout = dtype, block.mlp.residual_dropout.p
 
     def forward(self, x: Tensor, passes: Passes) -> tuple[Tensor, tuple]:  # (N, C) -> (N, C)
@@ -61,18 +58,12 @@ class _FeedForward:
 class _Attention:
     """x ↦ x + the attention branch of a block."""
 
-    def __init__(
-        self,
-        block: Block,
-        linear: type[AdaptedLinear],
-        flat: FlatParameters | None,
-        dtype: torch.dtype,
-    ):
+    def __init__(self, block: Block, linear: MakeLinear, dtype: torch.dtype):
         attn = block.attn
         self.norm, self.heads = LayerNorm(block.ln_1), attn.heads
         queries_keys_values = [attn.q_proj, attn.k_proj, attn.v_proj]
-        self.qkv = linear(queries_keys_values, flat, dtype)
-        self.project = linear([attn.c_proj], flat, dtype)
+        self.qkv = linear(queries_keys_values)
+        self.project = linear([attn.c_proj])
         self.dtype = dtype
         self.attention_dropout, self.dropout = attn.attention_dropout.p, attn.residual_dropout.p
 
@@ -153,9 +144,9 @@ class FastClassifier:
         self.flat = self._flat() if trained else None
         linear = self._linear()
         *blocks, last = model.h
-        self.attentions = [_Attention(block, linear, self.flat, dtype) for block in blocks]
-        self.attentions.append(_LastAttention(last, linear, self.flat, dtype))
-        self.feed_forwards = [_FeedForward(block, linear, self.flat, dtype) for block in model.h]
+        self.attentions = [_Attention(block, linear, dtype) for block in blocks]
+        self.attentions.append(_LastAttention(last, linear, dtype))
+        self.feed_forwards = [_FeedForward(block, linear, dtype) for block in model.h]
         self.norm = LayerNorm(model.ln_f)
         adapted = [place for place, block in enumerate(model.h) if any(adapter_layers(block))]
         self.first_adapted = adapted[0] if adapted else len(model.h)
@@ -179,12 +170,12 @@ class FastClassifier:
 
     # What is compiled wants Numba, which a machine with a GPU may not have: imported when needed.
 
-    def _linear(self) -> type[AdaptedLinear]:
+    def _linear(self) -> MakeLinear:
         if not self.is_compiled:
-            return ExtendedLinear
+            return partial(ExtendedLinear, flat=self.flat, dtype=self.dtype)
         from loralab.fast.compiled_linear import CompiledLinear
 
-        return CompiledLinear
+        return partial(CompiledLinear, flat=self.flat, dtype=self.dtype)
 
     def passes(self, seed: int | None = None) -> Passes:
         """The passes of a step; without a seed for its dropout nothing is dropped.

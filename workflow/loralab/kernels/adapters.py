@@ -119,19 +119,40 @@ def put_down(count, array, from_array, step, columns, rows, start):
 
 
 @helper
-def put_down_kept(
-    row, count, x, from_x, step, width, begin, columns, key, other_key, threshold, rows, start
-):
-    """What dropout keeps of four rows of x, those beyond `count` as 0."""
+def choose_four(row, count, width, begin, columns, key, other_key, threshold, rows, start):
+    """The factors of four rows, those beyond `count` as 0."""
     for k in range(4):
-        first, to = from_x + k * step, start + k * TILE
+        to = start + k * TILE
         if k < count:
             choose(row + k, width, begin, columns, key, other_key, threshold, rows, to)
-            for i in range(columns):
-                rows[to + i] *= wide(x[first + i])
         else:
             for i in range(columns):
                 rows[to + i] = 0
+
+
+@helper
+def multiply_four(count, array, from_array, step, columns, rows, start):
+    """Each of four rows, of which `count` are there, times the array's."""
+    for k in range(count):
+        first, to = from_array + k * step, start + k * TILE
+        for i in range(columns):
+            rows[to + i] *= wide(array[first + i])
+
+
+@helper
+def add_flow_of_four(
+    count, rank, dlow, from_low, step, a, from_a, width, columns, rows, kept, total, flow, is_first
+):
+    """Add to the four rows from `total` on what flows back through A, times the factors `kept`."""
+    for k in range(count):
+        combine(rank, dlow, from_low + k * step, a, from_a, width, columns, rows, flow)
+        factors, to = kept + k * TILE, total + k * TILE
+        if is_first:
+            for i in range(columns):
+                rows[to + i] = rows[flow + i] * rows[factors + i]
+        else:
+            for i in range(columns):
+                rows[to + i] += rows[flow + i] * rows[factors + i]
 
 
 @helper
@@ -175,21 +196,20 @@ def adapter_inputs(
             for e in range(adapters):
                 start, rank = parts[e * PART], parts[e * PART + 1]
                 if threshold != 0:
-                    put_down_kept(
+                    own = key_of_adapter(other_key, e)
+                    choose_four(
                         row + first,
                         count,
-                        x,
-                        from_x,
-                        x_step,
                         width,
                         begin,
                         columns,
                         key,
-                        key_of_adapter(other_key, e),
+                        own,
                         threshold,
                         scratch,
                         seen,
                     )
+                    multiply_four(count, x, from_x, x_step, columns, scratch, seen)
                 elif e == 0:
                     put_down(count, x, from_x, x_step, columns, scratch, seen)
                 from_a, from_low = start * width + begin, first * low_step + start
@@ -236,36 +256,28 @@ def adapter_inputs_backward(
             for e in range(adapters):
                 start, rank = parts[e * PART], parts[e * PART + 1]
                 from_a, from_low = start * width + begin, first * low_step + start
-                for k in range(4):
-                    factors = kept + k * TILE
-                    if k < count:
-                        choose(
-                            row + first + k,
-                            width,
-                            begin,
-                            columns,
-                            key,
-                            key_of_adapter(other_key, e),
-                            threshold,
-                            scratch,
-                            factors,
-                        )
-                    else:
-                        for i in range(columns):
-                            scratch[factors + i] = 0
-                    if wants_dx and k < count:
-                        place = from_low + k * low_step
-                        combine(rank, dlow, place, a, from_a, width, columns, scratch, flow)
-                        to = total + k * TILE
-                        if e == 0:
-                            for i in range(columns):
-                                scratch[to + i] = scratch[flow + i] * scratch[factors + i]
-                        else:
-                            for i in range(columns):
-                                scratch[to + i] += scratch[flow + i] * scratch[factors + i]
-                    if k < count:
-                        for i in range(columns):
-                            scratch[factors + i] *= wide(x[from_x + k * x_step + i])
+                own = key_of_adapter(other_key, e)
+                choose_four(
+                    row + first, count, width, begin, columns, key, own, threshold, scratch, kept
+                )
+                if wants_dx:
+                    add_flow_of_four(
+                        count,
+                        rank,
+                        dlow,
+                        from_low,
+                        low_step,
+                        a,
+                        from_a,
+                        width,
+                        columns,
+                        scratch,
+                        kept,
+                        total,
+                        flow,
+                        e == 0,
+                    )
+                multiply_four(count, x, from_x, x_step, columns, scratch, kept)
                 outer_of_four(
                     count,
                     rank,
