@@ -89,8 +89,7 @@ def test_in_bf16_gelu_of_every_number_is_rounded_once():
 @pytest.mark.parametrize(("rows", "width"), SIZES)
 def test_norm_and_its_gradient(run, products, wide, drawn, rows, width):
     x, dx = (drawn(rows, width, dtype=wide) for _ in range(2))
-    weight, bias, dy = (drawn(width, dtype=wide) for _ in range(2)), None, None
-    weight, bias = weight
+    weight, bias = (drawn(width, dtype=wide) for _ in range(2))
     dy = drawn(rows, width, dtype=products)
     epsilon = torch.tensor([1e-5], dtype=wide)
     y, into = nothing(rows, width, dtype=products), nothing(rows, width, dtype=wide)
