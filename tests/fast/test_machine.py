@@ -3,7 +3,7 @@
 import pytest
 import torch
 from loralab.fast import machine
-from loralab.fast.machine import can_compile, products_dtype, rows_multiple
+from loralab.fast.machine import can_compile, has_avx512, products_dtype, rows_multiple
 
 CPU = torch.device("cpu")
 
@@ -54,6 +54,12 @@ def test_float32_stays_float32_and_a_gpu_has_bf16(cpu):
 def test_rows_are_rounded_up_where_onednn_multiplies():
     assert rows_multiple(torch.bfloat16) == 32
     assert rows_multiple(torch.float32) == rows_multiple(torch.float64) == 1
+
+
+def test_vectors_are_as_wide_as_pytorchs(monkeypatch):
+    for capability, wide in (("AVX512", True), ("AVX2", False), ("DEFAULT", False)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda c=capability: c)
+        assert has_avx512() is wide
 
 
 def test_loops_are_compiled_on_cpus_where_there_are_numba_and_a_known_openmp(monkeypatch):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from loralab.fast.network import FastClassifier
+from loralab.fast.products import OneDNNWeight, Weight
+from loralab.fast.striped_weight import StripedWeight
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, initialise
 from loralab.model.lora import adapter_parameters, merge
@@ -13,7 +15,7 @@ from loralab.model.shapes import GPT2Shape
 from loralab.training.batches import EncodedTexts, collate, packed_batch
 from torch.nn import functional
 
-SHAPE = GPT2Shape(vocabulary=64, context=32, width=16, layers=3, heads=2)
+SHAPE = GPT2Shape(vocabulary=64, context=32, width=32, layers=3, heads=2)
 LENGTHS = {
     "of different lengths": [5, 9, 3, 9, 1],
     "of one length, a multiple of 16 together": [4, 4, 4, 4],
@@ -108,19 +110,25 @@ def test_loss_logits_and_gradients_are_those_of_autograd(new_model, passes, adap
     torch.testing.assert_close(network.logits(packed), logits, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("way", "dtype", "limit"),
+    [(OneDNNWeight, torch.float32, 3e-4), (StripedWeight, torch.float64, 1e-10)],
+)
 @pytest.mark.parametrize("adapters", ADAPTERS)
-def test_weights_that_are_laid_out_have_the_same_gradients(new_model, adapters, monkeypatch):
-    monkeypatch.setattr("loralab.fast.compiled_linear.can_lay_out", lambda *_: True)
+def test_weights_that_are_laid_out_have_the_same_gradients(
+    new_model, adapters, way, dtype, limit, monkeypatch
+):
+    monkeypatch.setattr("loralab.fast.compiled_linear.way_of_holding", lambda *_: way)
     texts, rows, labels = a_batch([5, 9, 3, 9, 1])
     loss, logits, gradients = plain_gradients(new_model(**ADAPTERS[adapters]), texts, rows, labels)
-    model = new_model(**ADAPTERS[adapters]).float()
-    found = fast_gradients(model, texts, rows, labels, dtype=torch.float32)
+    model = new_model(**ADAPTERS[adapters]).to(dtype)
+    found = fast_gradients(model, texts, rows, labels, dtype=dtype)
     assert model.h[0].mlp.c_fc.weight.numel() == 0  # until it is released
-    torch.testing.assert_close(found[0].double(), loss, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found[1].double(), logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0].double(), loss, rtol=limit, atol=limit)
+    torch.testing.assert_close(found[1].double(), logits, rtol=limit, atol=limit)
     for name, gradient in gradients.items():
         distance = (found[2][name] - gradient).norm() / gradient.norm()
-        assert distance < 1e-4, name
+        assert distance < limit, name
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -191,11 +199,11 @@ def test_merged_adapters_count_as_the_weight(new_model):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("laid_out", [False, True])
+@pytest.mark.parametrize("way", [Weight, OneDNNWeight, StripedWeight])
 def test_released_parameters_are_tensors_of_their_own_with_the_same_values(
-    new_model, laid_out, monkeypatch
+    new_model, way, monkeypatch
 ):
-    monkeypatch.setattr("loralab.fast.compiled_linear.can_lay_out", lambda *_: laid_out)
+    monkeypatch.setattr("loralab.fast.compiled_linear.way_of_holding", lambda *_: way)
     model = new_model().float()
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     network = FastClassifier(model, torch.float32)

@@ -182,8 +182,9 @@ MODULES = {
     "training/prediction training/resume training/engines training/fast_engine training/labelled "
     "training/plain_engine training/graph_engine fast/compiled_linear fast/compiled_passes "
     "fast/extended_linear fast/layers fast/machine fast/network fast/packing fast/parameters "
-    "fast/passes fast/products fast/torch_passes kernels/adapters kernels/attention "
-    "kernels/compiler kernels/declared kernels/library kernels/passes kernels/scalars",
+    "fast/passes fast/products fast/striped_weight fast/torch_passes kernels/adapters "
+    "kernels/attention kernels/compiler kernels/declared kernels/library kernels/panel "
+    "kernels/passes kernels/scalars kernels/strips",
     "train": "reporting/training_figures stages/train",
     f"{OF_TEXTS} {OF_THE_MODEL} robustness": "evaluation/baselines stages/baseline_files "
     "stages/predictions",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from loralab.errors import LoralabError
+from loralab.fast.machine import has_avx512
 from loralab.fast.network import FastClassifier
 from loralab.model.classifier import add_adapters, add_head
 from loralab.model.gpt2 import GPT2, initialise
@@ -130,8 +131,10 @@ def test_what_the_fast_engine_cannot_train_the_plain_one_does_and_says_why(train
 def test_the_engine_that_was_asked_for_is_taken_and_recorded(train, monkeypatch):
     fast = train("auto")[3].engine
     assert (fast["name"], fast["passes"]) == ("fast", "compiled")
+    assert fast["products"] == ("compiled" if has_avx512() else "PyTorch")
     monkeypatch.setattr("loralab.fast.network.can_compile", lambda device: False)
-    assert train("auto")[3].engine == fast | {"passes": "PyTorch"}
+    by_pytorch = {"products": "PyTorch", "passes": "PyTorch"}
+    assert train("auto")[3].engine == fast | by_pytorch
     plain = train("plain")[3].engine
     assert plain == {"name": "plain", "reason": "asked for", "compute": "float32"}
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from loralab.fast.compiled_passes import CompiledPasses, Selection
 from loralab.fast.layers import AdaptedLinear, Layers
-from loralab.fast.machine import can_lay_out
+from loralab.fast.machine import has_avx512, has_onednn_bf16
 from loralab.fast.parameters import FlatParameters
-from loralab.fast.products import LaidOutWeight, Weight
+from loralab.fast.products import LaidOutWeight, OneDNNWeight, Updates, Weight, rows_of_products
+from loralab.fast.striped_weight import StripedWeight, fits_strips
 
 
 class Input(NamedTuple):
@@ -27,10 +28,8 @@ class CompiledLinear(AdaptedLinear):
     def __init__(self, layers: Layers, flat: FlatParameters | None, dtype: torch.dtype):
         super().__init__(layers, flat)
         self.dtype = dtype
-        # Laid out where a training repeats small products many times; passes of prediction are
-        # large, and leave the model as it is.
-        is_laid_out = flat is not None and can_lay_out(dtype, layers[0].weight.device)
-        self.held = (LaidOutWeight if is_laid_out else Weight)(layers, dtype)
+        self.held = way_of_holding(layers, dtype, flat is not None)(layers, dtype)
+        self.multiplier = self.held.multiplier
         updated = sum(e.b.shape[1] for e in self.adapters)
         # By the update, where that reaches every column.
         self.adds_bias = self.held.wants_bias_added and updated == len(self.held.bias)
@@ -51,16 +50,20 @@ class CompiledLinear(AdaptedLinear):
         """The kernels read the flat vector."""
 
     def room(self, rows: int) -> Input:
-        return Input(torch.empty(rows, self.inputs, dtype=self.dtype))
+        return Input(rows_of_products(rows, self.inputs, self.dtype))
 
     def forward(self, given: Input, passes: CompiledPasses) -> tuple[Tensor, tuple]:
-        y = self.held.forward(given.x, None if self.adds_bias else self.held.bias)
+        x, bias = given.x, None if self.adds_bias else self.held.bias
         if not self.adapters:
-            return y, ()
+            return self.held.forward(x, bias), ()
         kept = passes.select(self.dropout)
-        low = self._low(given.x, passes, kept)
-        self._update(y, low, passes)
-        return y, (given.x, low, kept)
+        low = self._low(x, passes, kept)
+        updates = Updates(len(self.adapters), self.parts, low, self.b)
+        if self.held.adds_updates:
+            return self.held.forward(x, bias, updates), (x, low, kept)
+        y = self.held.forward(x, bias)
+        self._update(y, updates, passes)
+        return y, (x, low, kept)
 
     def backward(
         self, dy: Tensor, saved: tuple, passes: CompiledPasses, wants_dx: bool = True
@@ -84,11 +87,12 @@ class CompiledLinear(AdaptedLinear):
         passes.run("adapter_inputs", rows, *sizes, self.a, low, self.rank, scratch, *kept)
         return low
 
-    def _update(self, y: Tensor, low: Tensor, passes: CompiledPasses) -> None:
+    def _update(self, y: Tensor, updates: Updates, passes: CompiledPasses) -> None:
         """Add each adapter's update to the output, (N, out), and the bias if that is left to it."""
-        sizes = (len(self.adapters), self.parts, low, self.rank, self.b)
+        adapters, parts, low, b = updates
         bias = (self.held.bias, int(self.adds_bias))
-        passes.run("adapter_updates", len(y), *sizes, *bias, y, y.stride(0), passes.scratch)
+        given = (adapters, parts, low, self.rank, b, *bias, y, y.stride(0), passes.scratch)
+        passes.run("adapter_updates", len(y), *given)
 
     def _update_backward(self, dy: Tensor, low: Tensor, passes: CompiledPasses) -> Tensor:
         """The gradient of `low`; that of B is added to what each thread has."""
@@ -108,3 +112,17 @@ class CompiledLinear(AdaptedLinear):
         gradient = (self.a, self.a_gradient, self.share_step)
         where = (to, to.stride(0), int(dx is not None), passes.scratch)
         passes.run("adapter_inputs_backward", rows, *sizes, *gradient, *where, *kept)
+
+
+def way_of_holding(
+    layers: Layers, dtype: torch.dtype, trained: bool
+) -> type[Weight | LaidOutWeight]:
+    """Laid out where a training repeats small products many times, and there is a way for it.
+
+    Passes of prediction are large, and leave the model as it is.
+    """
+    if trained and dtype == torch.bfloat16 and has_onednn_bf16():
+        return OneDNNWeight
+    if trained and dtype == torch.float32 and has_avx512() and fits_strips(layers):
+        return StripedWeight
+    return Weight

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from loralab.fast.layers import LayerNorm
 from loralab.fast.packing import PackedBatch
+from loralab.fast.products import rows_of_products
 from loralab.kernels.adapters import SCRATCH
 from loralab.kernels.declared import MOST_SHARES
 from loralab.kernels.library import library
@@ -92,7 +93,7 @@ class CompiledPasses:
         self.run("gelu", *h.shape, h, into)
 
     def gelu_backward(self, dactive: Tensor, h: Tensor) -> Tensor:
-        dh = torch.empty_like(h)
+        dh = rows_of_products(*h.shape, h.dtype)
         self.run("gelu_backward", *h.shape, dactive, h, dh)
         return dh
 
@@ -111,7 +112,7 @@ class CompiledPasses:
     def added_backward(
         self, dx: Tensor, kept: Selection, share: float, dtype: torch.dtype
     ) -> Tensor:
-        dbranch = torch.empty_like(dx, dtype=dtype)
+        dbranch = rows_of_products(*dx.shape, dtype)
         self.run("dropped_backward", *dx.shape, dx, dbranch, *kept)
         return dbranch
 
@@ -130,7 +131,8 @@ class CompiledPasses:
         (dmixed_by_head,) = self._split(dmixed, kept.batch, 1, heads)
         self._attend_backward(dmixed_by_head, kept, *dqkv)
         width = dmixed.shape[1]
-        return self._join(dqkv, kept.batch, dmixed.new_empty(len(dmixed), 3 * width))
+        into = rows_of_products(len(dmixed), 3 * width, dmixed.dtype)
+        return self._join(dqkv, kept.batch, into)
 
     def attend_last(
         self, qkv: Tensor, batch: PackedBatch, heads: int, share: float, into: Tensor
@@ -147,7 +149,7 @@ class CompiledPasses:
         messages, width = dmixed.shape
         dlast, dkv = torch.empty_like(kept.q), kept.k.new_empty(2, *kept.k.shape)
         self._attend_backward(dmixed.to(self.wide).reshape(dlast.shape), kept, dlast, *dkv)
-        dqkv = dmixed.new_empty(len(kept.batch.ids), 3 * width)
+        dqkv = rows_of_products(len(kept.batch.ids), 3 * width, dmixed.dtype)
         dqkv[:, :width].zero_()
         dq = dlast.view(messages, width).to(self.products)
         dqkv[:, :width].index_copy_(0, kept.batch.last, dq)

@@ -39,6 +39,8 @@ class AdaptedLinear:
         flat: where the adapters' numbers and gradients are; None where nothing is to be trained.
     """
 
+    multiplier = "PyTorch"  # who multiplies, by name
+
     def __init__(self, layers: Layers, flat: FlatParameters | None):
         self.inputs, self.dropout = layers[0].in_features, 0.0
         self.adapters: list[Adapter] = []

@@ -35,19 +35,15 @@ def rows_multiple(dtype: torch.dtype) -> int:
     return 32 if dtype == torch.bfloat16 else 1
 
 
-def can_lay_out(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether products gain by weights that were laid out for oneDNN beforehand.
-
-    Those in float32 do not on Intel's processors, where MKL multiplies, and where they do, on
-    AMD's, an eighth of their time is not worth twice the memory.
-    """
-    return device.type == "cpu" and dtype == torch.bfloat16 and has_onednn_bf16()
-
-
 def has_onednn_bf16() -> bool:
     """Whether oneDNN computes in bf16 on this CPU, be it by way of float32."""
     available = torch.backends.mkldnn.is_available()
     return available and _may_use("AVX512", torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_avx512() -> bool:
+    """Whether compiled loops may compute by vectors of 512 bits, as PyTorch does."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @lru_cache

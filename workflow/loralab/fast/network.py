@@ -147,6 +147,7 @@ class FastClassifier:
         self.attentions = [_Attention(block, linear, dtype) for block in blocks]
         self.attentions.append(_LastAttention(last, linear, dtype))
         self.feed_forwards = [_FeedForward(block, linear, dtype) for block in model.h]
+        self.multiplier = self.attentions[0].qkv.multiplier  # by name
         self.norm = LayerNorm(model.ln_f)
         adapted = [place for place, block in enumerate(model.h) if any(adapter_layers(block))]
         self.first_adapted = adapted[0] if adapted else len(model.h)

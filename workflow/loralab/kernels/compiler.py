@@ -14,16 +14,24 @@ from numba import types
 from numba.core import typing
 from numba.extending import intrinsic, overload, register_jitable
 
-from loralab.kernels import adapters, attention, passes, scalars  # noqa: F401 (they declare)
+from loralab.kernels import (  # noqa: F401 (they declare)
+    adapters,
+    attention,
+    panel,
+    passes,
+    scalars,
+    strips,
+)
 from loralab.kernels.declared import (
     HELPERS,
     KERNELS,
-    MOST_SHARES,
     OPENMP,
     Integers,
     Products,
+    Whole,
     Wide,
     argument_kinds,
+    most_threads,
     of_share,
 )
 
@@ -47,12 +55,16 @@ def compile_kernels(products: str, wide: str) -> bytes:
     """All kernels as one object file, each under its name."""
     for name in OPENMP:
         llvm.add_symbol(name, 1)  # Numba links what it compiles; nothing is called here
-    numbers = {Products: NUMBERS[products], Wide: NUMBERS[wide], Integers: types.int64}
+    numbers = {Products: NUMBERS[products], Integers: types.int64}
+    numbers |= dict.fromkeys((Wide, Whole), NUMBERS[wide])
     module = None
     for name, function in KERNELS.items():
         kinds = [numbers.get(kind) for kind in argument_kinds(function)]
-        over_rows = _over_share if of_share(function) else _over_rows
-        compiled = over_rows(numba.njit(**OPTIONS)(function), kinds)
+        inlined = numba.njit(**OPTIONS)(function)
+        if of_share(function):
+            compiled = _over_share(inlined, kinds, most_threads(function))
+        else:
+            compiled = _over_rows(inlined, kinds)
         of_kernel = _callable_from_c(compiled, name)
         if module is None:
             module = of_kernel
@@ -78,13 +90,13 @@ def _over_rows(of_row: Callable, kinds: list[types.Number | None]) -> Callable:
     return run
 
 
-def _over_share(of_rows: Callable, kinds: list[types.Number | None]) -> Callable:
-    """As `_over_rows`, for a kernel that takes all rows of a thread."""
+def _over_share(of_rows: Callable, kinds: list[types.Number | None], most: int) -> Callable:
+    """As `_over_rows`, for a kernel that takes all rows of a thread, in so many threads at most."""
     arguments = _arguments(kinds)
 
     @numba.njit(types.void(_GIVEN), **OPTIONS)
     def run(given):
-        thread, shares = _thread_number(), min(_thread_count(), MOST_SHARES)
+        thread, shares = _thread_number(), min(_thread_count(), most)
         if thread < shares:
             first = given[0] * thread // shares
             count = given[0] * (thread + 1) // shares - first
@@ -168,6 +180,19 @@ def _bits_of_float(context, number):
         return builder.bitcast(arguments[0], ir.IntType(32))
 
     return types.uint32(types.float32), cast
+
+
+@intrinsic
+def _moved(context, array, place):
+    def move(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return array(array, types.int64), move
+
+
+@overload(scalars.at)
+def _at(array, place):
+    return lambda array, place: _moved(array, place)
 
 
 @overload(scalars.wide, jit_options=OPTIONS)

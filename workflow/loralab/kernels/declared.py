@@ -1,6 +1,7 @@
 """How a kernel is declared: its name and what its arguments are."""
 
 import inspect
+import sys
 from collections.abc import Callable
 
 
@@ -12,9 +13,18 @@ class Wide:
     """An array in the dtype of everything else, at least float32."""
 
 
+class Whole:
+    """A matrix in that dtype of which a kernel sees every row, wherever it is; how far the rows are
+    apart it is told."""
+
+
 class Integers:
     """An array of 64-bit integers."""
 
+
+# Threads that take part where each has scratch memory and gradients of its own, at most: a batch
+# has a few hundred rows, and the gradients have to be added up.
+MOST_SHARES = 16
 
 KERNELS: dict[str, Callable] = {}
 HELPERS: list[Callable] = []  # what kernels call
@@ -31,6 +41,12 @@ def of_share(function: Callable) -> bool:
     return "rows" in inspect.signature(function).parameters
 
 
+def most_threads(function: Callable) -> int:
+    """In how many threads a kernel may run that takes all rows of a thread."""
+    has_memory_for_each = "scratch" in inspect.signature(function).parameters
+    return MOST_SHARES if has_memory_for_each else sys.maxsize
+
+
 def argument_kinds(function: Callable) -> list[type]:
     """What the arguments of a kernel are that it is called with: not those that say where it is."""
     arguments = inspect.signature(function).parameters.values()
@@ -41,10 +57,6 @@ def helper(function: Callable) -> Callable:
     HELPERS.append(function)
     return function
 
-
-# Threads that take part where each has scratch memory and gradients of its own, at most: a batch
-# has a few hundred rows, and the gradients have to be added up.
-MOST_SHARES = 16
 
 # By which a kernel asks which thread it runs in, and how many there are.
 OPENMP = ("omp_get_thread_num", "omp_get_num_threads")

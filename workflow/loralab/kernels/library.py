@@ -1,6 +1,7 @@
 """Passes over numbers as compiled loops: finds them, or has them compiled, and calls them.
 
-`passes.py`, `adapters.py` and `attention.py` have the loops, `compiler.py` compiles them.
+`passes.py`, `adapters.py`, `attention.py` and `strips.py` have the loops, `compiler.py` compiles
+them.
 
 Compiled code lies where Python puts its own, in `__pycache__`, by what it follows from. Kernels run
 in the threads that PyTorch has: others would take turns on the same cores with those, which stay
@@ -27,12 +28,18 @@ import torch
 from torch import Tensor
 
 from loralab.errors import LoralabError
-from loralab.kernels import adapters, attention, passes  # noqa: F401 (they declare the kernels)
+from loralab.kernels import (  # noqa: F401 (they declare the kernels)
+    adapters,
+    attention,
+    passes,
+    strips,
+)
 from loralab.kernels.declared import (
     KERNELS,
     OPENMP,
     Integers,
     Products,
+    Whole,
     Wide,
     argument_kinds,
 )
@@ -47,6 +54,7 @@ class Library:
         self._threads = threads
         dtypes = {Products: products, Wide: wide, Integers: torch.int64}
         sizes = {kind: (dtype, dtype.itemsize) for kind, dtype in dtypes.items()}
+        sizes[Whole] = (wide, 0)  # no further for the next row
         openmp = ctypes.PyDLL(torch._C.__file__)
         self._run = openmp.GOMP_parallel
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]

@@ -19,6 +19,10 @@ def like(number, constant):
     """A constant in the dtype of a number, for float32 to stay float32."""
 
 
+def at(array, place):
+    """The array from a place on."""
+
+
 def exp(number):
     """e to the power of a number; in float32 at least e⁻⁸⁷, and infinite from e⁸⁸·⁴ on."""
 

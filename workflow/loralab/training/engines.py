@@ -52,7 +52,13 @@ def build_engine(model: GPT2, train: LabelledTexts, settings: Training, seed: in
     engine = make(model, train, settings, seed, dtype)
     compute = str(dtype).removeprefix("torch.")
     passes = "compiled" if engine.network.is_compiled else "PyTorch"
-    engine.description = {"name": "fast", "reason": reason, "compute": compute, "passes": passes}
+    engine.description = {
+        "name": "fast",
+        "reason": reason,
+        "compute": compute,
+        "products": engine.network.multiplier,
+        "passes": passes,
+    }
     return engine
 
 

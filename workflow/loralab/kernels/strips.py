@@ -1,0 +1,114 @@
+"""The kernel of a product with a frozen weight that was laid out for it beforehand, in strips.
+
+A strip is as many of the weight's columns as two vectors hold; its rows lie one after the other, so
+that it is read from memory in one piece. It is multiplied by a panel of rows of x after the other,
+so much of their depth at a time that the part of the strip, and that of x, which the next strip
+wants again, stay in a core's own cache.
+"""
+
+from loralab.kernels.adapters import PART
+from loralab.kernels.declared import Integers, Whole, Wide, helper, kernel
+from loralab.kernels.scalars import at
+
+STRIP = 32  # columns of a weight, which lie together
+PANEL = 14  # rows of x at a time: two sums for each and 4 vectors besides fill AVX-512's registers
+DEPTH = 384  # numbers of a row of x at a time
+
+
+def multiply_panel(
+    count, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead, ahead_step
+):
+    """y = start + x·strip for `count` rows, PANEL at most, and so many rows of the strip.
+
+    In passing it asks memory for what lies `ahead`, at a step for each row of the strip. It has no
+    body here: `panel.py` builds it.
+    """
+
+
+@helper
+def multiply_strip(
+    height, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead
+):
+    """The same for all rows of x, in panels as equal as can be."""
+    panels = -(-height // PANEL)
+    ahead_step = -(-STRIP // panels)
+    for panel in range(panels):
+        row = height * panel // panels
+        count = height * (panel + 1) // panels - row
+        multiply_panel(
+            count,
+            depth,
+            at(x, row * x_step),
+            x_step,
+            strip,
+            strip_step,
+            at(start, row * start_step),
+            start_step,
+            at(y, row * y_step),
+            y_step,
+            at(ahead, panel * depth * ahead_step),
+            ahead_step,
+        )
+
+
+@helper
+def add_updates(height, column, adapters, parts, low, low_step, b, y, y_step, ahead):
+    """Add to a strip of y, which begins at a column, what the adapter there gives it."""
+    for e in range(adapters):
+        start, rank = parts[e * PART], parts[e * PART + 1]
+        first, width = parts[e * PART + 2], parts[e * PART + 3]
+        if first <= column and column < first + width:
+            of_strip = at(b, parts[e * PART + 4] + column - first)
+            multiply_strip(
+                height, rank, at(low, start), low_step, of_strip, width, y, y_step, y, y_step, ahead
+            )
+
+
+@kernel
+def product(
+    row,
+    rows,
+    thread,
+    height: int,
+    depth: int,
+    x: Whole,
+    x_step: int,
+    strips: Wide,
+    bias: Wide,
+    y: Whole,
+    y_step: int,
+    adapters: int,
+    parts: Integers,
+    low: Whole,
+    low_step: int,
+    b: Wide,
+):
+    """x·W + bias, and the adapters' updates; of y the columns of a thread's strips.
+
+    x has so many rows and such a depth; `low` and what follows it is as `adapter_updates` has it,
+    each adapter's columns being whole strips. Sums over DEPTH are added up one after the other,
+    which keeps them as exact as MKL's.
+    """
+    for begin in range(0, depth, DEPTH):
+        part = min(DEPTH, depth - begin)
+        for strip in range(rows):
+            column = (row + strip) * STRIP
+            weights, into = at(strips, (strip * depth + begin) * STRIP), at(y, column)
+            is_last = strip == rows - 1
+            ahead = at(strips, (begin + part) * STRIP) if is_last else at(weights, depth * STRIP)
+            start, start_step = (at(bias, column), 0) if begin == 0 else (into, y_step)
+            multiply_strip(
+                height,
+                part,
+                at(x, begin),
+                x_step,
+                weights,
+                STRIP,
+                start,
+                start_step,
+                into,
+                y_step,
+                ahead,
+            )
+            if begin + part == depth:
+                add_updates(height, column, adapters, parts, low, low_step, b, into, y_step, ahead)
