@@ -285,56 +285,15 @@ def test_each_adapter_sees_a_selection_of_its_own_and_its_gradient_the_same(
     close(dx.diagonal(), low.sum(dim=1), 2)
 
 
-@pytest.mark.parametrize("longest", [1, 5, 33])
-def test_softmax_of_what_is_visible_and_its_gradient(run, wide, drawn, longest):
-    rows, depth = 3 * longest, 7
-    scores, seen, dseen = (5 * drawn(rows, longest, dtype=wide) for _ in range(3))
-    visible = torch.arange(1, longest + 1)
-    into, dscores = (nothing(rows, longest, dtype=wide) for _ in range(2))
-    run("softmax", rows, longest, longest, depth, scores, visible, into)
-    hidden = torch.ones(longest, longest).triu(1).bool().repeat(3, 1)
-    exact = (scores.double() / math.sqrt(depth)).masked_fill(hidden, -torch.inf)
-    expected = torch.softmax(exact, dim=-1)
-    close(into, expected, 4)
-    run("softmax_backward", rows, longest, depth, dseen, into, seen, dscores)
-    along = (dseen.double() * seen.double()).sum(dim=1, keepdim=True)
-    product = dseen.double() * seen.double() - into.double() * along
-    close(dscores, product / math.sqrt(depth), 100)
-
-
 def test_what_is_not_a_number_stays_so(run, products, wide):
     bad = torch.zeros(2, 40, dtype=wide)
     bad[0, 3] = torch.nan
     into = torch.zeros_like(bad)
-    run("softmax", 2, 40, 1, 4, bad, torch.tensor([40]), into)
-    assert into[0].isnan().all() and into[1].isfinite().all()
     run("dropped", 2, 40, bad, into, 1, 2, 2**31)
     assert into[0, 3].isnan() and into[1].isfinite().all()
     active = torch.zeros(2, 40, dtype=products)
     run("gelu", 2, 40, bad.to(products), active)
     assert active[0, 3].isnan() and active[1].isfinite().all()
-
-
-LENGTHS = {"of several lengths": [3, 1, 5], "of one": [4, 4], "one message": [6]}
-
-
-@pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize("parts", [1, 2, 3])
-def test_heads_come_to_their_places_and_back(run, products, wide, drawn, lengths, parts):
-    lengths, heads, depth = LENGTHS[lengths], 2, 5
-    longest, messages, rows = max(lengths), len(lengths), sum(lengths)
-    x = drawn(rows, parts * heads * depth, dtype=products)
-    places = torch.cat([m * longest + torch.arange(n) for m, n in enumerate(lengths)])
-    into = nothing(parts, messages, heads, longest, depth, dtype=wide)
-    sizes = (depth, parts, heads, messages, longest)
-    run("split", rows, rows, *sizes, x, places, into.view(-1))
-    grid = torch.zeros(messages * longest, *x.shape[1:], dtype=wide)
-    grid[places] = x.to(wide)
-    expected = grid.view(messages, longest, parts, heads, depth).permute(2, 0, 3, 1, 4)
-    assert torch.equal(into, expected)
-    back = nothing(rows, parts * heads * depth, dtype=products)
-    run("join", rows, *sizes, back, places, into.view(-1))
-    assert torch.equal(back, x)
 
 
 def test_random_bits_are_those_of_numpy():

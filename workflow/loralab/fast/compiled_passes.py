@@ -3,7 +3,7 @@
 Dropout's selections are a function of a step's seed: each is given by two keys and a threshold, the
 next ones at each dropout, and whoever needs a selection again asks by the same.
 
-Shapes: N rows of a batch, B messages, T rows of the longest, H heads of D numbers, C the width.
+Shapes: N rows of a batch, C the width.
 """
 
 from functools import lru_cache
@@ -17,8 +17,10 @@ from loralab.fast.layers import LayerNorm
 from loralab.fast.packing import PackedBatch
 from loralab.fast.products import rows_of_products
 from loralab.kernels.adapters import SCRATCH
+from loralab.kernels.attention import scratch_of_attention
 from loralab.kernels.declared import MOST_SHARES
 from loralab.kernels.library import library
+from loralab.kernels.strips import STRIP
 
 _LEVELS = 2**16  # a share that is dropped is a multiple of 1/65536
 
@@ -35,14 +37,12 @@ _ALL = Selection(0, 0, 0)
 
 
 class _Attended(NamedTuple):
-    """What attention keeps for its backward pass; Q queries of each head."""
+    """What attention keeps for its backward pass."""
 
-    batch: PackedBatch
-    q: Tensor  # (B·H, Q, D)
-    k: Tensor  # (B·H, T, D)
-    v: Tensor  # (B·H, T, D)
-    probabilities: Tensor  # (B·H, Q, T)
-    seen: Tensor  # the same after dropout
+    sizes: tuple  # as kernels are told
+    qkv: Tensor  # (N, 3C)
+    probabilities: Tensor  # of each head
+    kept: Selection
 
 
 class CompiledPasses:
@@ -62,7 +62,7 @@ class CompiledPasses:
     ):
         self.run = library(products, wide, threads)
         self.scratch = _scratch(min(threads, MOST_SHARES) * SCRATCH, wide)
-        self.products, self.wide = products, wide
+        self.wide, self.threads = wide, threads
         self._bits = None if seed is None else np.random.SFC64(seed)
 
     def drops(self, share: float) -> bool:
@@ -119,99 +119,57 @@ class CompiledPasses:
     def attend(
         self, qkv: Tensor, batch: PackedBatch, heads: int, share: float, into: Tensor
     ) -> _Attended:
-        q, k, v = self._split(qkv, batch, 3, heads)
-        visible = _counting(batch.longest + 1)[1:]  # of a message's places each sees one more
-        mixed, kept = self._attend(q, k, v, visible, batch, share)
-        self._join(mixed[None], batch, into)
-        return kept
+        return self._attend(qkv, batch, heads, share, into, last_alone=False)
 
     def attend_backward(self, dmixed: Tensor, kept: _Attended, share: float) -> Tensor:
-        dqkv = kept.q.new_empty(3, *kept.q.shape)
-        heads = len(kept.q) // kept.batch.messages
-        (dmixed_by_head,) = self._split(dmixed, kept.batch, 1, heads)
-        self._attend_backward(dmixed_by_head, kept, *dqkv)
-        width = dmixed.shape[1]
-        into = rows_of_products(len(dmixed), 3 * width, dmixed.dtype)
-        return self._join(dqkv, kept.batch, into)
+        sizes, qkv, probabilities, selection = kept
+        dqkv = rows_of_products(*qkv.shape, qkv.dtype)
+        given = (dmixed, dmixed.stride(0), qkv, qkv.stride(0), probabilities)
+        into = (dqkv, dqkv.stride(0))
+        messages, heads, width, longest = sizes[:4]
+        scratch = self._scratch_of_attention(longest, width)
+        self.run(
+            "attention_backward", messages * heads, *sizes, *given, *into, *scratch, *selection
+        )
+        return dqkv
 
     def attend_last(
         self, qkv: Tensor, batch: PackedBatch, heads: int, share: float, into: Tensor
     ) -> _Attended:
-        width = qkv.shape[1] // 3
-        k, v = self._split(qkv[:, width:], batch, 2, heads)
-        q = qkv[:, :width].index_select(0, batch.last).to(self.wide)
-        visible = batch.lengths.repeat_interleave(heads)
-        mixed, kept = self._attend(q.view(len(k), 1, -1), k, v, visible, batch, share)
-        into.copy_(mixed.view(batch.messages, width))
-        return kept
+        return self._attend(qkv, batch, heads, share, into, last_alone=True)
 
     def attend_last_backward(self, dmixed: Tensor, kept: _Attended, share: float) -> Tensor:
-        messages, width = dmixed.shape
-        dlast, dkv = torch.empty_like(kept.q), kept.k.new_empty(2, *kept.k.shape)
-        self._attend_backward(dmixed.to(self.wide).reshape(dlast.shape), kept, dlast, *dkv)
-        dqkv = rows_of_products(len(kept.batch.ids), 3 * width, dmixed.dtype)
-        dqkv[:, :width].zero_()
-        dq = dlast.view(messages, width).to(self.products)
-        dqkv[:, :width].index_copy_(0, kept.batch.last, dq)
-        self._join(dkv, kept.batch, dqkv[:, width:])
-        return dqkv
+        return self.attend_backward(dmixed, kept, share)
 
     def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, visible: Tensor, batch: PackedBatch, share: float
-    ) -> tuple[Tensor, _Attended]:
-        """Of (B·H, Q, D) queries and (B·H, T, D) keys; `visible` has in turn how many are seen."""
-        scores = torch.bmm(q, k.transpose(1, 2))
-        probabilities = torch.empty_like(scores)
-        matrix = (-1, scores.shape[-1])
-        scores, flat = scores.view(matrix), probabilities.view(matrix)
-        sizes = (len(scores), scores.shape[1], len(visible), q.shape[-1])
-        self.run("softmax", *sizes, scores, visible, flat)
-        seen = self.dropped(flat, share).view(probabilities.shape)
-        return torch.bmm(seen, v), _Attended(batch, q, k, v, probabilities, seen)
+        self,
+        qkv: Tensor,
+        batch: PackedBatch,
+        heads: int,
+        share: float,
+        into: Tensor,
+        last_alone: bool,
+    ) -> _Attended:
+        messages, longest, width = batch.messages, batch.longest, qkv.shape[1] // 3 // heads
+        queries = 1 if last_alone else longest
+        step = longest + -longest % STRIP
+        probabilities = qkv.new_empty(messages * heads * queries * step, dtype=self.wide)
+        selection = self.select(share)
+        sizes = (messages, heads, width, longest, int(last_alone), batch.starts, batch.last)
+        given = (qkv, qkv.stride(0), probabilities, into, into.stride(0))
+        scratch = self._scratch_of_attention(longest, width)
+        self.run("attention", messages * heads, *sizes, *given, *scratch, *selection)
+        return _Attended(sizes, qkv, probabilities, selection)
 
-    def _attend_backward(
-        self, dmixed: Tensor, kept: _Attended, dq: Tensor, dk: Tensor, dv: Tensor
-    ) -> None:
-        """Put the gradients of queries, keys and values into tensors of their shapes."""
-        torch.bmm(kept.seen.transpose(1, 2), dmixed, out=dv)
-        dseen = torch.bmm(dmixed, kept.v.transpose(1, 2))
-        dscores = torch.empty_like(dseen)
-        matrix = (-1, dseen.shape[-1])
-        parts = (part.view(matrix) for part in (dseen, kept.probabilities, kept.seen, dscores))
-        sizes = (dseen.shape[0] * dseen.shape[1], dseen.shape[2], kept.q.shape[-1])
-        self.run("softmax_backward", *sizes, *parts)
-        torch.bmm(dscores, kept.k, out=dq)
-        torch.bmm(dscores.transpose(1, 2), kept.q, out=dk)
-
-    def _split(self, x: Tensor, batch: PackedBatch, parts: int, heads: int) -> Tensor:
-        """(N, parts·C) -> (parts, B·H, T, D), wide; zeros beyond a message's rows."""
-        depth = x.shape[1] // parts // heads
-        shape = (parts, batch.messages * heads, batch.longest, depth)
-        into = x.new_empty(shape, dtype=self.wide)
-        sizes = (depth, parts, heads, batch.messages, batch.longest)
-        self.run("split", len(x), len(x), *sizes, x, _places(batch), into.view(-1))
-        return into
-
-    def _join(self, parts: Tensor, batch: PackedBatch, into: Tensor) -> Tensor:
-        """The reverse: (parts, B·H, T, D) -> (N, parts·C)."""
-        count, heads, longest, depth = parts.shape
-        sizes = (depth, count, heads // batch.messages, batch.messages, longest)
-        self.run("join", len(into), *sizes, into, _places(batch), parts.view(-1))
-        return into
+    def _scratch_of_attention(self, longest: int, width: int) -> tuple[Tensor, int]:
+        """Room for all threads, and how much each of them has."""
+        room = scratch_of_attention(longest, width)
+        return torch.empty(min(self.threads, MOST_SHARES) * room, dtype=self.wide), room
 
 
 def _level(share: float) -> int:
     """The nearest level, of which the last would leave nothing to scale up."""
     return min(round(share * _LEVELS), _LEVELS - 1)
-
-
-def _places(batch: PackedBatch) -> Tensor:
-    return _counting(len(batch.ids)) if batch.places is None else batch.places
-
-
-@lru_cache(maxsize=64)
-def _counting(count: int) -> Tensor:
-    return torch.arange(count)
 
 
 @lru_cache(maxsize=4)

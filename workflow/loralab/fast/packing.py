@@ -20,6 +20,7 @@ class PackedBatch:
 
     ids: Tensor  # (N,)
     positions: Tensor  # (N,)
+    starts: Tensor  # (B + 1,) the first row of each message, and N
     last: Tensor  # (B,) the row of each message's last token
     lengths: Tensor  # (B,) in tokens
     longest: int  # T
@@ -68,12 +69,14 @@ def pack(ids: Tensor, lengths: Tensor, taken: Tensor) -> PackedBatch:
     rows each takes, (B,): those beyond its length are padding, which no real token sees.
     """
     longest = int(taken.max())
-    starts = taken.cumsum(0) - taken
+    starts = torch.cat([taken.new_zeros(1), taken.cumsum(0)])
+    first = starts[:-1]
     message = torch.repeat_interleave(torch.arange(len(taken)), taken)  # (N,)
-    positions = torch.arange(len(ids)) - starts[message]
+    positions = torch.arange(len(ids)) - first[message]
     rows = places = None
     if len(ids) < len(taken) * longest:
         places = message * longest + positions
-        rows = starts.repeat_interleave(longest)
+        rows = first.repeat_interleave(longest)
         rows[places] = torch.arange(len(ids))
-    return PackedBatch(ids, positions, starts + lengths - 1, lengths, longest, rows, places)
+    last = first + lengths - 1
+    return PackedBatch(ids, positions, starts, last, lengths, longest, rows, places)

@@ -29,6 +29,7 @@ from loralab.kernels.declared import (
     Integers,
     Products,
     Whole,
+    WholeProducts,
     Wide,
     argument_kinds,
     most_threads,
@@ -55,8 +56,8 @@ def compile_kernels(products: str, wide: str) -> bytes:
     """All kernels as one object file, each under its name."""
     for name in OPENMP:
         llvm.add_symbol(name, 1)  # Numba links what it compiles; nothing is called here
-    numbers = {Products: NUMBERS[products], Integers: types.int64}
-    numbers |= dict.fromkeys((Wide, Whole), NUMBERS[wide])
+    numbers = dict.fromkeys((Products, WholeProducts), NUMBERS[products])
+    numbers |= dict.fromkeys((Wide, Whole), NUMBERS[wide]) | {Integers: types.int64}
     module = None
     for name, function in KERNELS.items():
         kinds = [numbers.get(kind) for kind in argument_kinds(function)]

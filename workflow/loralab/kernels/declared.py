@@ -14,8 +14,11 @@ class Wide:
 
 
 class Whole:
-    """A matrix in that dtype of which a kernel sees every row, wherever it is; how far the rows are
-    apart it is told."""
+    """A wide array of which a kernel sees all; how far its rows are apart, it is told."""
+
+
+class WholeProducts:
+    """The same in the dtype of the large products."""
 
 
 class Integers:

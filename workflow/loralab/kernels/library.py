@@ -40,6 +40,7 @@ from loralab.kernels.declared import (
     Integers,
     Products,
     Whole,
+    WholeProducts,
     Wide,
     argument_kinds,
 )
@@ -54,7 +55,7 @@ class Library:
         self._threads = threads
         dtypes = {Products: products, Wide: wide, Integers: torch.int64}
         sizes = {kind: (dtype, dtype.itemsize) for kind, dtype in dtypes.items()}
-        sizes[Whole] = (wide, 0)  # no further for the next row
+        sizes |= {Whole: (wide, 0), WholeProducts: (products, 0)}  # no further for the next row
         openmp = ctypes.PyDLL(torch._C.__file__)
         self._run = openmp.GOMP_parallel
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]

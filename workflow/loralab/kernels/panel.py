@@ -98,6 +98,7 @@ def _build_panel(
     depth: ir.Value,
     x: ir.Value,
     x_step: ir.Value,
+    x_depth_step: ir.Value,
     strip: ir.Value,
     strip_step: ir.Value,
     start: ir.Value,
@@ -116,7 +117,7 @@ def _build_panel(
         weights = code.load(code.at(strip, place, strip_step))
         after = []
         for row, totals in zip(rows, sums, strict=True):
-            number = code.spread(builder.load(code.at(row, place)))
+            number = code.spread(builder.load(code.at(row, place, x_depth_step)))
             after.append([code.multiply_add(number, *e) for e in zip(weights, totals, strict=True)])
         return after
 
@@ -134,6 +135,7 @@ def _multiply_panel(
     depth,
     x,
     x_step,
+    x_depth_step,
     strip,
     strip_step,
     start,
@@ -157,22 +159,47 @@ def _multiply_panel(
         return context.get_dummy_value()
 
     size = types.int64
-    given = (size, size, x, size, strip, size, start, size, y, size, ahead, size)
+    given = (size, size, x, size, size, strip, size, start, size, y, size, ahead, size)
     return types.none(*given), build
 
 
 @overload(strips.multiply_panel)
 def _of_any_count(
-    count, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead, ahead_step
+    count,
+    depth,
+    x,
+    x_step,
+    x_depth_step,
+    strip,
+    strip_step,
+    start,
+    start_step,
+    y,
+    y_step,
+    ahead,
+    ahead_step,
 ):
     def multiply(
-        count, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead, ahead_step
+        count,
+        depth,
+        x,
+        x_step,
+        x_depth_step,
+        strip,
+        strip_step,
+        start,
+        start_step,
+        y,
+        y_step,
+        ahead,
+        ahead_step,
     ):
         _multiply_panel(
             count,
             depth,
             x,
             x_step,
+            x_depth_step,
             strip,
             strip_step,
             start,

@@ -1,22 +1,37 @@
 """The kernel of a product with a frozen weight that was laid out for it beforehand, in strips.
 
-A strip is as many of the weight's columns as two vectors hold; its rows lie one after the other, so
-that it is read from memory in one piece. It is multiplied by a panel of rows of x after the other,
-so much of their depth at a time that the part of the strip, and that of x, which the next strip
-wants again, stay in a core's own cache.
+A strip is as many of the weight's columns as two vectors of AVX-512 hold; its rows lie one after
+the other, so that it is read from memory in one piece. It is multiplied by a panel of rows of x
+after the other, so much of their depth at a time that the part of the strip, and that of x, which
+the next strip wants again, stay in a core's own cache.
 """
+
+import llvmlite.binding as llvm
 
 from loralab.kernels.adapters import PART
 from loralab.kernels.declared import Integers, Whole, Wide, helper, kernel
 from loralab.kernels.scalars import at
 
 STRIP = 32  # columns of a weight, which lie together
-PANEL = 14  # rows of x at a time: two sums for each and 4 vectors besides fill AVX-512's registers
+# Rows of x at a time, so that their sums, and some vectors besides, fill the registers.
+PANEL = 14 if llvm.get_host_cpu_features().get("avx512f") else 3
 DEPTH = 384  # numbers of a row of x at a time
 
 
 def multiply_panel(
-    count, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead, ahead_step
+    count,
+    depth,
+    x,
+    x_step,
+    x_depth_step,
+    strip,
+    strip_step,
+    start,
+    start_step,
+    y,
+    y_step,
+    ahead,
+    ahead_step,
 ):
     """y = start + x·strip for `count` rows, PANEL at most, and so many rows of the strip.
 
@@ -27,7 +42,7 @@ def multiply_panel(
 
 @helper
 def multiply_strip(
-    height, depth, x, x_step, strip, strip_step, start, start_step, y, y_step, ahead
+    height, depth, x, x_step, x_depth_step, strip, strip_step, start, start_step, y, y_step, ahead
 ):
     """The same for all rows of x, in panels as equal as can be."""
     panels = -(-height // PANEL)
@@ -40,6 +55,7 @@ def multiply_strip(
             depth,
             at(x, row * x_step),
             x_step,
+            x_depth_step,
             strip,
             strip_step,
             at(start, row * start_step),
@@ -60,7 +76,18 @@ def add_updates(height, column, adapters, parts, low, low_step, b, y, y_step, ah
         if first <= column and column < first + width:
             of_strip = at(b, parts[e * PART + 4] + column - first)
             multiply_strip(
-                height, rank, at(low, start), low_step, of_strip, width, y, y_step, y, y_step, ahead
+                height,
+                rank,
+                at(low, start),
+                low_step,
+                1,
+                of_strip,
+                width,
+                y,
+                y_step,
+                y,
+                y_step,
+                ahead,
             )
 
 
@@ -102,6 +129,7 @@ def product(
                 part,
                 at(x, begin),
                 x_step,
+                1,
                 weights,
                 STRIP,
                 start,
