@@ -121,11 +121,12 @@ class GraphEngine(FastEngine):
         real = places < lengths[:, None]  # (B, T)
         where = (self.data.offsets[rows][:, None] + places).clamp_(max=len(self.data.tokens) - 1)
         ids = self.data.tokens[where].masked_fill_(~real, self.padding_id)
-        starts = torch.arange(len(rows), device=self.device) * length
+        starts = torch.arange(len(rows) + 1, device=self.device) * length
         return PackedBatch(
             ids=ids.flatten(),
             positions=places.repeat(len(rows)),
-            last=starts + lengths - 1,
+            starts=starts,
+            last=starts[:-1] + lengths - 1,
             lengths=lengths,
             longest=length,
             rows=None,
