@@ -57,35 +57,31 @@ def put_zeros(rows, width, into, into_step, number):
 
 
 @helper
-def multiply(height, depth, columns, x, x_step, x_depth_step, strips, step, zeros, y, y_step):
-    """y = x·W for W of so many columns, whose strips lie side by side."""
-    for column in range(0, columns, STRIP):
-        strip, into = at(strips, column), at(y, column)
-        multiply_strip(
-            height, depth, x, x_step, x_depth_step, strip, step, zeros, 0, into, y_step, strip
-        )
+def strip_of_zeros(room):
+    """A row to begin sums with, for any number of rows."""
+    for i in range(STRIP):
+        room[i] = 0
+    return room, 0
 
 
 @helper
-def multiply_visible(queries, keys, width, x, of_keys, zeros, y, y_step):
+def multiply(height, depth, columns, x, weight, zeros, y):
+    """y = x·W for W of so many columns, whose strips lie side by side."""
+    for column in range(0, columns, STRIP):
+        strip, into = (at(weight[0], column), weight[1]), (at(y[0], column), y[1])
+        multiply_strip(height, depth, x, strip, zeros, into, strip[0])
+
+
+@helper
+def multiply_visible(queries, keys, width, x, of_keys, zeros, y):
     """y = x·W for W of a column for each key, where a query may see any of a strip's keys."""
     step = whole_strips(width)
     for column in range(0, keys, STRIP):
         first = max(0, column - (keys - queries))
-        multiply_strip(
-            queries - first,
-            width,
-            at(x, first * step),
-            step,
-            1,
-            at(of_keys, column),
-            whole_strips(keys),
-            zeros,
-            0,
-            at(y, first * y_step + column),
-            y_step,
-            of_keys,
-        )
+        asked = (at(x, first * step), step, 1)
+        strip = (at(of_keys, column), whole_strips(keys))
+        into = (at(y[0], first * y[1] + column), y[1])
+        multiply_strip(queries - first, width, asked, strip, zeros, into, strip[0])
 
 
 @helper
@@ -173,9 +169,7 @@ def attention(
     v, mixed = at(q, each), at(q, 2 * each)
     k = at(q, 4 * each)
     seen = at(k, width * step)
-    zeros = at(seen, 2 * longest * step)
-    for i in range(STRIP):
-        zeros[i] = 0
+    zeros = strip_of_zeros(at(seen, 2 * longest * step))
     for task in range(row, row + rows):
         message, head = task % messages, task // messages
         begin = starts[message]
@@ -190,7 +184,7 @@ def attention(
         own = task * step if last_alone else task * longest * step
         by_key = at(probabilities, own)
         end = whole_strips(keys)
-        multiply_visible(queries, keys, width, q, k, zeros, by_key, step)
+        multiply_visible(queries, keys, width, q, k, zeros, (by_key, step))
         for i in range(queries):
             softmax(at(by_key, i * step), keys - queries + i + 1, end, width)
         if threshold != 0:
@@ -205,7 +199,7 @@ def attention(
                     at(seen, i * step),
                 )
         weights = seen if threshold != 0 else by_key
-        multiply(queries, keys, depth, weights, step, 1, v, depth, zeros, mixed, depth)
+        multiply(queries, keys, depth, (weights, step, 1), (v, depth), zeros, (mixed, depth))
         to_row = message if last_alone else begin
         put_head(mixed, queries, width, at(into, to_row * into_step + head * width), into_step)
 
@@ -242,10 +236,8 @@ def attention_backward(
     k, dasked, gradient = at(q, each), at(q, 2 * each), at(q, 3 * each)
     v = at(q, 4 * each)
     seen = at(v, width * step)
-    dscores = at(seen, longest * step)
-    zeros = at(seen, 2 * longest * step)
-    for i in range(STRIP):
-        zeros[i] = 0
+    dscores, into_scratch = at(seen, longest * step), (gradient, depth)
+    zeros = strip_of_zeros(at(seen, 2 * longest * step))
     for task in range(row, row + rows):
         message, head = task % messages, task // messages
         begin, following = starts[message], starts[message + 1]
@@ -263,7 +255,7 @@ def attention_backward(
         take_head(given, dmixed_step, queries, width, dasked)
         own = task * step if last_alone else task * longest * step
         by_key = at(probabilities, own)
-        multiply_visible(queries, keys, width, dasked, v, zeros, dscores, step)
+        multiply_visible(queries, keys, width, dasked, v, zeros, (dscores, step))
         for i in range(queries):
             after = i * step
             count = keys - queries + i + 1
@@ -273,14 +265,14 @@ def attention_backward(
             )
         dq = at(into, begin * into_step + head * width)
         dk, dv = at(dq, heads * width), at(dq, 2 * heads * width)
-        multiply(keys, queries, depth, seen, 1, step, dasked, depth, zeros, gradient, depth)
+        multiply(keys, queries, depth, (seen, 1, step), (dasked, depth), zeros, into_scratch)
         put_head(gradient, keys, width, dv, into_step)
-        multiply(keys, queries, depth, dscores, 1, step, q, depth, zeros, gradient, depth)
+        multiply(keys, queries, depth, (dscores, 1, step), (q, depth), zeros, into_scratch)
         put_head(gradient, keys, width, dk, into_step)
-        multiply(queries, keys, depth, dscores, step, 1, k, depth, zeros, gradient, depth)
+        multiply(queries, keys, depth, (dscores, step, 1), (k, depth), zeros, into_scratch)
         put_head(gradient, queries, width, at(dq, (first - begin) * into_step), into_step)
-        put_zeros(first - begin, width, dq, into_step, zeros[0])
+        put_zeros(first - begin, width, dq, into_step, zeros[0][0])
         beyond = following - begin - keys
         for part in range(3):
             rest = at(dq, keys * into_step + part * heads * width)
-            put_zeros(beyond, width, rest, into_step, zeros[0])
+            put_zeros(beyond, width, rest, into_step, zeros[0][0])

@@ -1,13 +1,19 @@
 """The innermost loop of a product, in LLVM's terms: Numba has no vectors that stay in registers."""
 
+from collections.abc import Callable, Sequence
+
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic, overload
 
 from loralab.kernels import strips
 from loralab.kernels.strips import PANEL, STRIP
 
 LANES = 16  # numbers of a vector: of float32 as many as AVX-512 computes at a time
+
+Matrix = Sequence[ir.Value]  # as `strips.py` has it
+Vectors = list[list[ir.Value]]  # of each row
 
 _INTEGER, _FEW_BITS, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _READ, _TO_SECOND_CACHE, _DATA = (ir.Constant(_FEW_BITS, number) for number in (0, 2, 1))
@@ -28,6 +34,10 @@ class _Code:
     def at(self, array: ir.Value, place: ir.Value | int, step: ir.Value | int = 1) -> ir.Value:
         place, step = (_INTEGER(e) if isinstance(e, int) else e for e in (place, step))
         return self.builder.gep(array, [self.builder.mul(place, step)])
+
+    def row(self, matrix: Matrix, row: ir.Value | int) -> ir.Value:
+        array, step = matrix
+        return self.at(array, row, step)
 
     def vectors_at(self, array: ir.Value) -> list[ir.Value]:
         """The addresses of the vectors of a row of a strip, or of y."""
@@ -58,7 +68,9 @@ class _Code:
         address = self.builder.bitcast(array, _BYTE.as_pointer())
         self.builder.call(self._prefetch, [address, _READ, _TO_SECOND_CACHE, _DATA])
 
-    def loop(self, count: ir.Value, before: list[list[ir.Value]], body) -> list[list[ir.Value]]:
+    def loop(
+        self, count: ir.Value, before: Vectors, body: Callable[[ir.Value, Vectors], Vectors]
+    ) -> Vectors:
         """`body` of each place below a count, at least once, and of the sums so far.
 
         LLVM is kept from unrolling it, for which the registers do not suffice.
@@ -96,25 +108,20 @@ def _build_panel(
     builder: ir.IRBuilder,
     count: int,
     depth: ir.Value,
-    x: ir.Value,
-    x_step: ir.Value,
-    x_depth_step: ir.Value,
-    strip: ir.Value,
-    strip_step: ir.Value,
-    start: ir.Value,
-    start_step: ir.Value,
-    y: ir.Value,
-    y_step: ir.Value,
-    ahead: ir.Value,
-    ahead_step: ir.Value,
+    x: Matrix,
+    strip: Matrix,
+    start: Matrix,
+    y: Matrix,
+    ahead: Matrix,
 ) -> None:
     """`multiply_panel` for a known number of rows, whose sums stay in registers."""
+    x, x_step, x_depth_step = x
     code = _Code(builder, x.type.pointee)
     rows = [code.at(x, row, x_step) for row in range(count)]
 
-    def add_products(place: ir.Value, sums: list[list[ir.Value]]) -> list[list[ir.Value]]:
-        code.fetch(code.at(ahead, place, ahead_step))
-        weights = code.load(code.at(strip, place, strip_step))
+    def add_products(place: ir.Value, sums: Vectors) -> Vectors:
+        code.fetch(code.row(ahead, place))
+        weights = code.load(code.row(strip, place))
         after = []
         for row, totals in zip(rows, sums, strict=True):
             number = code.spread(builder.load(code.at(row, place, x_depth_step)))
@@ -124,90 +131,35 @@ def _build_panel(
     zero = ir.Constant(code.vector, [ir.Constant(code.vector.element, 0.0)] * LANES)
     nothing = [[zero] * (STRIP // LANES) for _ in rows]
     for row, sums in enumerate(code.loop(depth, nothing, add_products)):
-        present = code.load(code.at(start, row, start_step))
-        code.store(code.add(present, sums), code.at(y, row, y_step))
+        present = code.load(code.row(start, row))
+        code.store(code.add(present, sums), code.row(y, row))
 
 
 @intrinsic
-def _multiply_panel(
-    context,
-    count,
-    depth,
-    x,
-    x_step,
-    x_depth_step,
-    strip,
-    strip_step,
-    start,
-    start_step,
-    y,
-    y_step,
-    ahead,
-    ahead_step,
-):
+def _multiply_panel(context, count, depth, x, strip, start, y, ahead):
     def build(context, builder, signature, arguments):
-        count, *others = arguments
+        count, depth, *matrices = arguments
+        matrices = [unpack_tuple(builder, matrix) for matrix in matrices]
         end = builder.append_basic_block("end")
         chosen = builder.switch(count, end)
         for rows in range(1, PANEL + 1):
             block = builder.append_basic_block(f"rows.{rows}")
             chosen.add_case(_INTEGER(rows), block)
             builder.position_at_end(block)
-            _build_panel(builder, rows, *others)
+            _build_panel(builder, rows, depth, *matrices)
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
-    size = types.int64
-    given = (size, size, x, size, size, strip, size, start, size, y, size, ahead, size)
-    return types.none(*given), build
+    number, size = x[0], types.int64
+    matrix = types.Tuple([number, size])
+    of_x = types.Tuple([number, size, size])
+    return types.none(size, size, of_x, matrix, matrix, matrix, matrix), build
 
 
 @overload(strips.multiply_panel)
-def _of_any_count(
-    count,
-    depth,
-    x,
-    x_step,
-    x_depth_step,
-    strip,
-    strip_step,
-    start,
-    start_step,
-    y,
-    y_step,
-    ahead,
-    ahead_step,
-):
-    def multiply(
-        count,
-        depth,
-        x,
-        x_step,
-        x_depth_step,
-        strip,
-        strip_step,
-        start,
-        start_step,
-        y,
-        y_step,
-        ahead,
-        ahead_step,
-    ):
-        _multiply_panel(
-            count,
-            depth,
-            x,
-            x_step,
-            x_depth_step,
-            strip,
-            strip_step,
-            start,
-            start_step,
-            y,
-            y_step,
-            ahead,
-            ahead_step,
-        )
+def _of_any_count(count, depth, x, strip, start, y, ahead):
+    def multiply(count, depth, x, strip, start, y, ahead):
+        _multiply_panel(count, depth, x, strip, start, y, ahead)
 
     return multiply

@@ -18,21 +18,11 @@ PANEL = 14 if llvm.get_host_cpu_features().get("avx512f") else 3
 DEPTH = 384  # numbers of a row of x at a time
 
 
-def multiply_panel(
-    count,
-    depth,
-    x,
-    x_step,
-    x_depth_step,
-    strip,
-    strip_step,
-    start,
-    start_step,
-    y,
-    y_step,
-    ahead,
-    ahead_step,
-):
+# Matrices below are given as (array, step): from one row to the next it is so many numbers. Of x,
+# which may be read by columns, (array, step, step from one number of a row to the next).
+
+
+def multiply_panel(count, depth, x, strip, start, y, ahead):
     """y = start + x·strip for `count` rows, PANEL at most, and so many rows of the strip.
 
     In passing it asks memory for what lies `ahead`, at a step for each row of the strip. It has no
@@ -41,10 +31,8 @@ def multiply_panel(
 
 
 @helper
-def multiply_strip(
-    height, depth, x, x_step, x_depth_step, strip, strip_step, start, start_step, y, y_step, ahead
-):
-    """The same for all rows of x, in panels as equal as can be."""
+def multiply_strip(height, depth, x, strip, start, y, ahead):
+    """The same for all rows of x, in panels as equal as can be; `ahead` is an array."""
     panels = -(-height // PANEL)
     ahead_step = -(-STRIP // panels)
     for panel in range(panels):
@@ -53,42 +41,24 @@ def multiply_strip(
         multiply_panel(
             count,
             depth,
-            at(x, row * x_step),
-            x_step,
-            x_depth_step,
+            (at(x[0], row * x[1]), x[1], x[2]),
             strip,
-            strip_step,
-            at(start, row * start_step),
-            start_step,
-            at(y, row * y_step),
-            y_step,
-            at(ahead, panel * depth * ahead_step),
-            ahead_step,
+            (at(start[0], row * start[1]), start[1]),
+            (at(y[0], row * y[1]), y[1]),
+            (at(ahead, panel * depth * ahead_step), ahead_step),
         )
 
 
 @helper
-def add_updates(height, column, adapters, parts, low, low_step, b, y, y_step, ahead):
+def add_updates(height, column, adapters, parts, low, b, y, ahead):
     """Add to a strip of y, which begins at a column, what the adapter there gives it."""
     for e in range(adapters):
         start, rank = parts[e * PART], parts[e * PART + 1]
         first, width = parts[e * PART + 2], parts[e * PART + 3]
         if first <= column and column < first + width:
-            of_strip = at(b, parts[e * PART + 4] + column - first)
-            multiply_strip(
-                height,
-                rank,
-                at(low, start),
-                low_step,
-                1,
-                of_strip,
-                width,
-                y,
-                y_step,
-                y,
-                y_step,
-                ahead,
-            )
+            own = (at(low[0], start), low[1], 1)
+            strip = (at(b, parts[e * PART + 4] + column - first), width)
+            multiply_strip(height, rank, own, strip, y, y, ahead)
 
 
 @kernel
@@ -120,23 +90,11 @@ def product(
         part = min(DEPTH, depth - begin)
         for strip in range(rows):
             column = (row + strip) * STRIP
-            weights, into = at(strips, (strip * depth + begin) * STRIP), at(y, column)
+            weights, into = at(strips, (strip * depth + begin) * STRIP), (at(y, column), y_step)
             is_last = strip == rows - 1
             ahead = at(strips, (begin + part) * STRIP) if is_last else at(weights, depth * STRIP)
-            start, start_step = (at(bias, column), 0) if begin == 0 else (into, y_step)
-            multiply_strip(
-                height,
-                part,
-                at(x, begin),
-                x_step,
-                1,
-                weights,
-                STRIP,
-                start,
-                start_step,
-                into,
-                y_step,
-                ahead,
-            )
+            start = (at(bias, column), 0) if begin == 0 else into
+            of_x = (at(x, begin), x_step, 1)
+            multiply_strip(height, part, of_x, (weights, STRIP), start, into, ahead)
             if begin + part == depth:
-                add_updates(height, column, adapters, parts, low, low_step, b, into, y_step, ahead)
+                add_updates(height, column, adapters, parts, (low, low_step), b, into, ahead)
